@@ -1,0 +1,161 @@
+"""Everything that can be made to go wrong, one Struct each.
+
+A new fault is a Struct here, its entry in the union below, and one line where it bites: a ``faults.take(Kind,
+...)``. The ``name`` of a fault in the admin plane is the Struct's tag. Each models something seen in the wild
+or something a client must survive; ``platforms.md`` has the sources.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+__all__ = [
+    "AcceptThenClose",
+    "ApiError",
+    "ApiHang",
+    "DingTalkFault",
+    "DingTalkOpenStatus",
+    "DiscoveryBadJson",
+    "DiscoveryHang",
+    "Fault",
+    "FaultBase",
+    "LarkClientConfig",
+    "LarkDiscoveryCode",
+    "LarkDiscoveryStatus",
+    "LarkFault",
+    "LarkHandshakeRefusal",
+    "LarkNoPong",
+    "LarkPongConfig",
+    "NoWsPong",
+]
+
+HttpStatus = Annotated[int, msgspec.Meta(ge=200, le=599)]
+CloseCode = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
+Times = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+ConfigValues = dict[str, int | float | str | None]
+
+
+class FaultBase(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="name"):
+    """What all faults have in common; a fault lasts until both limits, or its deletion, end it."""
+
+    platform: Literal["lark", "dingtalk"]
+    app: str = "*"
+    """The app it hits, ``*`` for all."""
+    for_s: Seconds | None = None
+    """Seconds until it ends by itself; None for no such end."""
+    times: Times | None = None
+    """How often it bites before it ends; None for no such end."""
+
+
+class DiscoveryHang(FaultBase, frozen=True, tag="discovery_hang"):
+    """The discovery request is accepted and never answered (oapi-sdk-python#169: deaf for three days)."""
+
+
+class DiscoveryBadJson(FaultBase, frozen=True, tag="discovery_bad_json"):
+    """Discovery answers 200 with a text that is not JSON."""
+
+    body: str = "<html>bad gateway</html>"
+
+
+class NoWsPong(FaultBase, frozen=True, tag="no_ws_pong"):
+    """WebSocket pings of the client stay unanswered, as with a frozen peer."""
+
+
+class AcceptThenClose(FaultBase, frozen=True, tag="accept_then_close"):
+    """The handshake succeeds and the server closes at once (dingtalk-stream alone: 1,856 connects in 5 s)."""
+
+    code: CloseCode = 1000
+    reason: str = "bye"
+
+
+class ApiError(FaultBase, frozen=True, tag="api_error"):
+    """A REST call is refused.
+
+    ``call`` says which; ``headers`` may carry x-ogw-ratelimit-reset and the like.
+    """
+
+    call: Literal["token", "send", "any"] = "any"
+    status: HttpStatus = 500
+    code: int | str = 1
+    msg: str = "system busy"
+    headers: dict[str, str] = {}
+
+
+class ApiHang(FaultBase, frozen=True, tag="api_hang"):
+    """A REST call is accepted and never answered."""
+
+    call: Literal["token", "send", "any"] = "any"
+
+
+class LarkDiscoveryStatus(FaultBase, frozen=True, tag="discovery_status"):
+    """Discovery answers with an HTTP status other than 200; clients retry it."""
+
+    status: HttpStatus = 500
+    msg: str = "system busy"
+
+
+class LarkDiscoveryCode(FaultBase, frozen=True, tag="discovery_code"):
+    """Discovery answers 200 with a code: 1 and 1000040343 are transient, all others permanent for the SDK."""
+
+    code: int = 1
+    msg: str = "system busy"
+
+
+class LarkClientConfig(FaultBase, frozen=True, tag="client_config"):
+    """Discovery sends other ClientConfig values: ``values`` replaces, ``missing`` leaves out."""
+
+    values: ConfigValues = {}
+    missing: list[str] = []
+
+
+class LarkPongConfig(FaultBase, frozen=True, tag="pong_config"):
+    """Pongs carry a ClientConfig with other values (openclaw#72828: ReconnectCount=1 pushed in a pong)."""
+
+    values: ConfigValues = {}
+    missing: list[str] = []
+    is_empty: bool = False
+    """True sends pongs without any payload, which is legal."""
+
+
+class LarkHandshakeRefusal(FaultBase, frozen=True, tag="handshake_refusal"):
+    """The WebSocket handshake is refused; a header that is None is left out.
+
+    514 with autherrcode 1000040350 and 403 are permanent for the SDK, all else is retried.
+    """
+
+    status: HttpStatus = 514
+    handshake_status: int | None = 514
+    handshake_msg: str | None = "system busy"
+    autherrcode: int | None = 1
+
+
+class LarkNoPong(FaultBase, frozen=True, tag="no_pong"):
+    """Lark pings stay unanswered while the WebSocket is alive; ``times`` counts pongs withheld."""
+
+
+class DingTalkOpenStatus(FaultBase, frozen=True, tag="open_status"):
+    """``connections/open`` answers this status and body; None is the real systemError (AstrBot#1628)."""
+
+    status: HttpStatus = 400
+    body: dict[str, object] | None = None
+
+
+Fault = FaultBase
+LarkFault = (
+    DiscoveryHang
+    | DiscoveryBadJson
+    | NoWsPong
+    | AcceptThenClose
+    | ApiError
+    | ApiHang
+    | LarkDiscoveryStatus
+    | LarkDiscoveryCode
+    | LarkClientConfig
+    | LarkPongConfig
+    | LarkHandshakeRefusal
+    | LarkNoPong
+)
+DingTalkFault = (
+    DiscoveryHang | DiscoveryBadJson | NoWsPong | AcceptThenClose | ApiError | ApiHang | DingTalkOpenStatus
+)

@@ -1,0 +1,85 @@
+"""Bytes to Structs and back, with a size limit and errors that name the place."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from longwire_protocol.errors import FrameTooLarge, MalformedFrame
+from longwire_protocol.event import Delivery
+
+T = TypeVar("T")
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Largest frame read on any channel: a batch of events, each far below it (Lark's largest are some MiB)."""
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""Largest frame read from a client: text, cards and acks; media go by path or resource id."""
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+encode = _ENCODER.encode
+"""Encode a frame to bytes."""
+
+encode_event = _ENCODER.encode
+"""Encode an event for the journal: the same bytes, named for the reader."""
+
+
+class Decoder(Generic[T]):
+    """Reads frames of one union of Structs."""
+
+    def __init__(self, frame_type: Any, *, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._decode = msgspec.msgpack.Decoder(frame_type).decode
+        self._max_bytes = max_bytes
+
+    def __call__(self, data: bytes) -> T:
+        """Return the frame in `data`.
+
+        Raises:
+            FrameTooLarge: over the limit.
+            MalformedFrame: not MessagePack, not a known kind, or a field of the wrong shape.
+        """
+        if len(data) > self._max_bytes:
+            raise FrameTooLarge(len(data), self._max_bytes)
+        try:
+            frame: T = self._decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise MalformedFrame(str(exc)) from exc
+        return frame
+
+
+_FIXMAP, _FIXMAP_END, _MAP16 = 0x80, 0x90, 0xDE
+_SEQ_KEY = b"\xa3seq"
+_DELIVERY_KEY = b"\xa8delivery"
+_FIRST_DELIVERY = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=1, redelivered=False))
+
+
+def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
+    """Return an event's stored bytes with `seq` and `delivery` in front; the body is not decoded.
+
+    Args:
+        body: a MessagePack map of at most 65,533 pairs, as a child sends it.
+        seq: the event's position in the journal.
+        attempt: 1 for the first delivery to the subscription.
+
+    Raises:
+        MalformedFrame: `body` does not begin with a map.
+    """
+    pairs, start = _map_header(body)
+    head = bytes((_FIXMAP | pairs,)) if pairs < 16 else b"\xde" + pairs.to_bytes(2, "big")  # noqa: PLR2004
+    if attempt == 1:
+        delivery = _FIRST_DELIVERY
+    else:
+        delivery = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=attempt, redelivered=True))
+    return b"".join((head, _SEQ_KEY, _ENCODER.encode(seq), delivery, memoryview(body)[start:]))
+
+
+def _map_header(body: bytes) -> tuple[int, int]:
+    """Return how many pairs the map will have with the two new ones, and where its first pair begins."""
+    first = body[0] if body else 0
+    if _FIXMAP <= first < _FIXMAP_END:
+        return (first & 0x0F) + 2, 1
+    if first == _MAP16 and len(body) > 2:  # noqa: PLR2004
+        return int.from_bytes(body[1:3], "big") + 2, 3
+    raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")
