@@ -48,7 +48,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
-    """Sent by the loop on which the SDK runs, each `heartbeat_interval_s`. Ages in seconds, `None` for never."""
+    """Sent by the SDK's own loop each `heartbeat_interval_s`. Ages in seconds, `None` for never."""
 
     link: LinkState
     socket_proof_age_s: float | None
@@ -104,7 +104,9 @@ class HandOver(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
     events: list[HandedOver]
 
 
-class CommandResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="result"):
+class CommandResult(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="result"
+):
     """What became of a command."""
 
     id: int

@@ -1,0 +1,180 @@
+"""What a connector is: the one class to write for a new platform.
+
+A connector lives alone in a child process and drives one platform's SDK for one account. It makes *one*
+attempt each time it is asked to `serve`, and says how that attempt ended; when to try again is decided by
+the parent, so the SDK's own reconnect policy must be off. Everything around it (heartbeats, hand-over to
+the journal, commands, stop, logs) is the run time's business (`longwire_connectors.runtime`).
+
+Modules named by the entry point group `longwire.connectors` must be importable without their SDK: the
+declaration is read from them, and only `load` may import it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.event import Bot, Event
+from longwire_protocol.link import LinkFailure
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
+    """The properties of a connector that the parent must know without importing its SDK."""
+
+    options: type[msgspec.Struct]
+    """The connector's own keys of an account: a Struct with `forbid_unknown_fields`, each field described."""
+    platform: str
+    """`platform` of its events."""
+    secrets: tuple[str, ...] = ()
+    """Options that hold secrets: they may be written `env:NAME` or `file:PATH` and are never shown."""
+    identity: str | None = None
+    """The option that names the app on its platform; the same value twice is a configuration error."""
+    extra: str | None = None
+    """The extra of `longwire` that installs the SDK."""
+    methods: tuple[str, ...] = ()
+    """Commands that `call` knows, as `message.create`."""
+    backoff_initial_s: float = 0.1
+    backoff_max_s: float = 60.0
+    allows_overlap: bool = False
+    """Whether two live connections of one account at a time are harmless on this platform."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about the account that a connector may need."""
+
+    account: str
+    tenant: str
+    platform: str
+    link_timeout_s: float
+    """How old socket proof may get; send a WebSocket ping every third of it."""
+    is_link_timeout_explicit: bool
+    """Whether the operator chose it; Lark's pong window then follows it where it is the longer."""
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of an event that do not come from its payload."""
+
+    id: str
+    recv_time: float
+    """Unix seconds of the child's clock."""
+    tenant: str
+    account: str
+    platform: str
+    bot: Bot | None
+    """The account's own identity, as far as known."""
+
+
+class Host(Protocol):
+    """What the run time offers a connector for its whole life. Used on the child's loop only."""
+
+    @property
+    def account(self) -> Account:
+        """The account this child works for."""
+        ...
+
+    @property
+    def bot(self) -> Bot | None:
+        """The last identity given to `identify`, also by an earlier incarnation."""
+        ...
+
+    def identify(self, bot: Bot) -> None:
+        """Say who the bot is on its platform, as soon as it is known."""
+        ...
+
+    def stamp(self) -> Stamp:
+        """Return a new event's id and place, with the present time."""
+        ...
+
+    def count(self, what: str) -> None:
+        """Count something refused, dropped or malformed, under a constant name."""
+        ...
+
+
+class Link(Protocol):
+    """What the run time offers for one attempt. Used on the child's loop only."""
+
+    def proven(self, connection: str) -> None:
+        """Say that the platform answered on the new connection; `connection` names it and is no secret."""
+        ...
+
+    def frame(self) -> None:
+        """Say that a frame of the platform arrived; socket proof too."""
+        ...
+
+    def pong(self) -> None:
+        """Say that the peer answered a WebSocket ping; socket proof."""
+        ...
+
+    def platform_answered(self, *, timeout_s: float) -> None:
+        """Say that the platform itself answered (Lark pong), and how old that may get before it is stale."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until another event may be handed over; call it before reading the next frame."""
+        ...
+
+    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
+        """Give an event to the journal and wait until it is on disk.
+
+        The event is on its way when the call is first awaited, in the order of the calls; it may be
+        committed after the timeout, too.
+
+        Returns:
+            Whether it is on disk (or was there before). `False`: not in `timeout_s` seconds, so the
+            platform must not be acknowledged and will deliver again.
+        """
+        ...
+
+
+class Connector(ABC):
+    """Drives one platform for one account. Made after the child's loop runs, in that loop."""
+
+    declaration: ClassVar[Declaration]
+
+    @abstractmethod
+    def __init__(self, options: Any, host: Host) -> None:
+        """Keep what is given; do no work yet.
+
+        Args:
+            options: an instance of `declaration.options`, its secrets resolved.
+            host: the run time.
+        """
+
+    @abstractmethod
+    def load(self) -> str:
+        """Import the SDK and prepare it; called once, before the first heartbeat.
+
+        Returns:
+            Its name and version, for people.
+
+        Raises:
+            ImportError: it is not installed; the account is parked with the command that mends it.
+        """
+
+    @abstractmethod
+    async def serve(self, link: Link) -> LinkFailure:
+        """Make one attempt to connect and serve the connection until it ends.
+
+        Cancelled when the link is to be closed: close the socket with a proper close frame, within about
+        a second, and let the cancellation through. Nothing of the attempt may be left when this is over.
+        The loop must go on turning throughout: what blocks runs in a thread, with a timeout.
+
+        Returns:
+            Why there is no link any more.
+        """
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        """Do something on the platform and return its data; cancelled when the deadline is over.
+
+        Raises:
+            CommandError: refused, by us or by the platform.
+        """
+        del params
+        raise CommandError(RetCode.UNKNOWN_METHOD, f"this connector does not know {method!r}")
+
+    async def close(self) -> None:
+        """Release what outlives a connection, as HTTP sessions; called once, at the end."""
+        return
