@@ -83,6 +83,7 @@ class RetCode(IntEnum):
     UNKNOWN_ACCOUNT = 10005  # no account of that name in the configuration
     IDEMPOTENCY_CONFLICT = 10006  # the same idempotency key with other parameters
     SUBSCRIPTION_CONFLICT = 10007  # the subscription exists with other filters
+    NOT_SUBSCRIBED = 10008  # the subscription is not open on this connection
     INTERNAL = 20002  # a bug of ours; the supervisor's log has the traceback
     JOURNAL_UNAVAILABLE = 31001  # the journal cannot be read or written; see the supervisor's state
     PLATFORM_REFUSED = 34001  # the platform answered and said no; `data.platform_code` has its code
@@ -90,6 +91,7 @@ class RetCode(IntEnum):
     PLATFORM_LIMITED = 34003  # the platform limits the rate; `retry_after_ms` says how long
     ACCOUNT_NOT_ONLINE = 35001  # the account has no proven link now
     DEADLINE_EXCEEDED = 35002  # no outcome within `deadline_ms`; the effect is unknown
+    CHILD_LOST = 35003  # the account's process ended in the middle; the effect is unknown
     SATURATED = 36001  # a bound was reached; `retry_after_ms` says when to come again
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from longwire_protocol.event import Bot
 from longwire_protocol.link import LinkFailure, LinkState
 
 
@@ -31,6 +32,8 @@ class Bootstrap(msgspec.Struct, frozen=True, kw_only=True):
     link_timeout_s: float
     is_link_timeout_explicit: bool
     """Whether the operator chose `link_timeout_s`; Lark's pong window depends on it."""
+    bot: Bot | None = None
+    """Who the bot is, if an earlier incarnation found out."""
     log_level: str = "info"
 
 
@@ -81,8 +84,7 @@ class LinkLost(msgspec.Struct, frozen=True, tag_field="kind", tag="link_lost"):
 class Identity(msgspec.Struct, frozen=True, tag_field="kind", tag="identity"):
     """Who the bot is on its platform, as soon as the child knows."""
 
-    id: str
-    name: str | None = None
+    bot: Bot
 
 
 class HandedOver(msgspec.Struct, frozen=True, array_like=True):

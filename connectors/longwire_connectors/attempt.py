@@ -1,0 +1,90 @@
+"""One attempt of a connector: what was proven on it, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from longwire_connectors.handover import HandOverWindow
+from longwire_protocol.event import Event
+from longwire_protocol.frames import FromChild, Heartbeat, LinkUp
+from longwire_protocol.link import LinkState
+
+
+class Attempt:
+    """The `Link` of one attempt; records proofs for the heartbeats. Useless once `end` was called.
+
+    Args:
+        tell: sends a control frame to the parent.
+        window: where events go.
+    """
+
+    def __init__(self, tell: Callable[[FromChild], None], window: HandOverWindow) -> None:
+        self._tell = tell
+        self._window = window
+        self._now = asyncio.get_running_loop().time
+        self._is_over = False
+        self.state = LinkState.CONNECTING
+        self.socket_proof_at: float | None = None
+        self.platform_proof_at: float | None = None
+        self.platform_timeout_s: float | None = None
+        self.frame_at: float | None = None
+        self.event_at: float | None = None
+
+    def end(self) -> None:
+        """Nothing said from now on counts: the link is over."""
+        self._is_over = True
+        self.state = LinkState.DOWN
+
+    def proven(self, connection: str) -> None:
+        """See `Link.proven`."""
+        if self._is_over or self.state is LinkState.UP:
+            return
+        self.state = LinkState.UP
+        self._tell(LinkUp(connection))
+
+    def frame(self) -> None:
+        """See `Link.frame`."""
+        self.frame_at = self.socket_proof_at = self._now()
+
+    def pong(self) -> None:
+        """See `Link.pong`."""
+        self.socket_proof_at = self._now()
+
+    def platform_answered(self, *, timeout_s: float) -> None:
+        """See `Link.platform_answered`."""
+        self.platform_proof_at = self._now()
+        self.platform_timeout_s = timeout_s
+
+    async def room(self) -> None:
+        """See `Link.room`."""
+        await self._window.room()
+
+    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
+        """See `Link.hand_over`."""
+        self.event_at = self._now()
+        stored = self._window.put(event)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await stored
+        except TimeoutError:
+            return False
+        return True
+
+    def facts(self, *, unstored: int, counters: dict[str, int]) -> Heartbeat:
+        """Return the heartbeat of this moment."""
+        now = self._now()
+
+        def age(at: float | None) -> float | None:
+            return None if at is None else max(0.0, now - at)
+
+        return Heartbeat(
+            link=self.state,
+            socket_proof_age_s=age(self.socket_proof_at),
+            platform_proof_age_s=age(self.platform_proof_at),
+            platform_timeout_s=self.platform_timeout_s,
+            last_frame_age_s=age(self.frame_at),
+            last_event_age_s=age(self.event_at),
+            unstored=unstored,
+            counters=counters,
+        )

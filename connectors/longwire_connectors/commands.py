@@ -1,0 +1,91 @@
+"""Commands in a child: bounded, with a deadline each, always answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from longwire_connectors.base import Connector
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.frames import Command, CommandResult
+
+_log = logging.getLogger("longwire.child")
+
+_MAX_COMMANDS = 64
+"""Commands under way at once; a platform's rate limit is far below."""
+
+_SATURATED_RETRY_MS = 1000
+
+
+class Commands:
+    """Carries out commands on the connector.
+
+    Args:
+        tasks: owns the task of each command.
+        connector: returns the connector, or `None` while it cannot be used.
+        tell: sends a result to the parent.
+    """
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        connector: Callable[[], Connector | None],
+        tell: Callable[[CommandResult], None],
+    ) -> None:
+        self._group = tasks
+        self._connector = connector
+        self._tell = tell
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def begin(self, command: Command) -> None:
+        """Start a command, or refuse it at once."""
+        connector = self._connector()
+        if connector is None:
+            self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
+        elif len(self._under_way) >= _MAX_COMMANDS:
+            self._tell(
+                CommandResult(
+                    id=command.id,
+                    retcode=RetCode.SATURATED,
+                    message=f"{_MAX_COMMANDS} commands are under way",
+                    retryable=True,
+                    retry_after_ms=_SATURATED_RETRY_MS,
+                )
+            )
+        else:
+            work = self._carry_out(connector, command)
+            task = self._group.create_task(work, name=f"command {command.id}")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    def cancel(self) -> None:
+        """End every command under way: the process is about to."""
+        for task in self._under_way:
+            task.cancel()
+
+    async def _carry_out(self, connector: Connector, command: Command) -> None:
+        try:
+            async with asyncio.timeout(command.deadline_s):
+                data = await connector.call(command.method, command.params)
+        except CommandError as exc:
+            self._tell(
+                CommandResult(
+                    id=command.id,
+                    retcode=exc.retcode,
+                    message=exc.message,
+                    data=exc.data,
+                    retryable=exc.retryable,
+                    retry_after_ms=exc.retry_after_ms,
+                )
+            )
+        except TimeoutError:
+            self._refuse(command, RetCode.DEADLINE_EXCEEDED, "no answer of the platform in time")
+        except Exception:  # noqa: BLE001  # the edge of a task; the log has the traceback
+            _log.exception("command_failed", extra={"method": command.method})
+            self._refuse(command, RetCode.INTERNAL, "the connector failed; its log has the traceback")
+        else:
+            self._tell(CommandResult(id=command.id, retcode=RetCode.OK, data=data))
+
+    def _refuse(self, command: Command, retcode: RetCode, message: str) -> None:
+        self._tell(CommandResult(id=command.id, retcode=retcode, message=message))

@@ -1,0 +1,119 @@
+"""Events on their way to the journal: numbered, batched, bounded, and known when they are on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from longwire_protocol.channel import Sent
+from longwire_protocol.codec import encode_event
+from longwire_protocol.event import Event
+from longwire_protocol.frames import HandedOver, HandOver
+
+MAX_EVENTS = 2048
+"""Events handed over and not yet stored, before the connector must stop reading its socket."""
+
+MAX_BYTES = 8 * 1024 * 1024
+"""The same bound in bytes; one event may exceed it when nothing else waits."""
+
+_BATCH_EVENTS = 512
+_BATCH_BYTES = 1024 * 1024
+
+
+class HandOverWindow:
+    """What was handed over and is not yet stored.
+
+    Args:
+        send: sends one frame to the parent without waiting.
+    """
+
+    def __init__(self, send: Callable[[HandOver], Sent]) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._outbox: deque[HandedOver] = deque()
+        self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
+        self._bytes = 0
+        self._number = 0
+        self._flush: asyncio.Handle | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    @property
+    def unstored(self) -> int:
+        """How many events are not known to be on disk."""
+        return len(self._waiting)
+
+    async def room(self) -> None:
+        """Wait until another event may be put."""
+        await self._has_room.wait()
+
+    async def empty(self) -> None:
+        """Wait until every event is on disk."""
+        await self._is_empty.wait()
+
+    def put(self, event: Event) -> asyncio.Future[None]:
+        """Send `event` with whatever else this turn of the loop brings; done when it is on disk."""
+        body = encode_event(event)
+        self._number += 1
+        stored = self._loop.create_future()
+        self._outbox.append(
+            HandedOver(
+                number=self._number,
+                type=event.type,
+                chat=event.chat.id if event.chat else None,
+                dedup_key=event.dedup_key,
+                recv_time=event.recv_time,
+                body=body,
+            )
+        )
+        self._waiting.append((self._number, len(body), stored))
+        self._bytes += len(body)
+        self._judge()
+        if self._flush is None:
+            self._flush = self._loop.call_soon(self.flush)
+        return stored
+
+    def flush(self) -> None:
+        """Send what waits; what the parent's queue does not take waits for the next call."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        while self._outbox:
+            batch = self._batch()
+            if self._send(HandOver(batch)) is not Sent.OK:
+                return
+            for _ in batch:
+                self._outbox.popleft()
+
+    def stored(self, up_to: int) -> None:
+        """Everything up to this number is on disk."""
+        while self._waiting and self._waiting[0][0] <= up_to:
+            _, size, stored = self._waiting.popleft()
+            self._bytes -= size
+            if not stored.done():
+                stored.set_result(None)
+        self._judge()
+
+    def _batch(self) -> list[HandedOver]:
+        batch: list[HandedOver] = []
+        size = 0
+        for event in self._outbox:
+            size += len(event.body)
+            if batch and (size > _BATCH_BYTES or len(batch) >= _BATCH_EVENTS):
+                break
+            batch.append(event)
+        return batch
+
+    def _judge(self) -> None:
+        _set(self._has_room, len(self._waiting) < MAX_EVENTS and self._bytes < MAX_BYTES)
+        _set(self._is_empty, not self._waiting)
+
+
+def _set(event: asyncio.Event, value: bool) -> None:  # noqa: FBT001  # it is the value
+    if value:
+        event.set()
+    else:
+        event.clear()

@@ -1,0 +1,306 @@
+"""The life of a child: hello, attempts when the parent asks for them, heartbeats, commands, stop.
+
+Everything runs on one loop, the one the SDK uses, so a heartbeat proves that the SDK's loop turns. The parent
+decides when to connect, and what a silence means; the child reports. A link task that does not end when it is
+cancelled ends the process instead: nothing may be left of a link that was given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections import Counter, deque
+from collections.abc import Coroutine
+from time import time
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import zmq
+
+from longwire_connectors.attempt import Attempt
+from longwire_connectors.base import Account, Connector, Stamp
+from longwire_connectors.commands import Commands
+from longwire_connectors.handover import HandOverWindow
+from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_protocol.codec import Decoder, encode
+from longwire_protocol.errors import FrameError
+from longwire_protocol.event import Bot
+from longwire_protocol.frames import (
+    Bootstrap,
+    Command,
+    Connect,
+    Disconnect,
+    FromChild,
+    Heartbeat,
+    Hello,
+    Identity,
+    LinkLost,
+    Stop,
+    Stopped,
+    Stored,
+    ToChild,
+)
+from longwire_protocol.link import Fault, LinkFailure, LinkState
+from longwire_protocol.version import CHILD_PROTOCOL
+
+_log = logging.getLogger("longwire.child")
+
+_HIGH_WATER = 1000
+"""Frames queued towards the parent: a quarter of an hour of heartbeats, or batches of many events."""
+
+_CLOSE_S = 3.0
+"""How long a cancelled link may take to close its socket: a close handshake of one second and some CPU."""
+
+_STUCK_EXIT_CODE = os.EX_SOFTWARE
+"""Exit code of a child whose link could not be ended."""
+
+_HAND_OVER_SHARE = 0.25
+"""Share of the stop's grace in which what is under way is stored and acknowledged, before the close."""
+
+
+class Child:
+    """One child's run time. Make it and run it on the same loop; it is a connector's `Host`."""
+
+    def __init__(self, bootstrap: Bootstrap, connector_class: type[Connector]) -> None:
+        self._bootstrap = bootstrap
+        self._class = connector_class
+        self.account = Account(
+            account=bootstrap.account,
+            tenant=bootstrap.tenant,
+            platform=connector_class.declaration.platform,
+            link_timeout_s=bootstrap.link_timeout_s,
+            is_link_timeout_explicit=bootstrap.is_link_timeout_explicit,
+        )
+        self.bot: Bot | None = bootstrap.bot
+        self._counters: Counter[str] = Counter()
+        self._connector: Connector | None = None
+        self._unusable: LinkFailure | None = None
+        self._outbox: deque[bytes] = deque()
+        self._attempt: Attempt | None = None
+        self._link: asyncio.Task[None] | None = None
+        self._disconnect_reason: LinkFailure | None = None
+        self._grace_s: float | None = None
+        self._is_stopping = asyncio.Event()
+        self._beat: asyncio.TimerHandle | None = None
+
+    # What a connector sees.
+
+    def identify(self, bot: Bot) -> None:
+        """See `Host.identify`."""
+        if bot != self.bot:
+            self.bot = bot
+            self._tell(Identity(bot))
+
+    def stamp(self) -> Stamp:
+        """See `Host.stamp`."""
+        bootstrap = self._bootstrap
+        return Stamp(
+            id=uuid4().hex,
+            recv_time=time(),
+            tenant=bootstrap.tenant,
+            account=bootstrap.account,
+            platform=self.account.platform,
+            bot=self.bot,
+        )
+
+    def count(self, what: str) -> None:
+        """See `Host.count`."""
+        self._counters[what] += 1
+
+    # The life.
+
+    async def run(self) -> None:
+        """Live until the parent says stop or SIGTERM comes; the link is closed when this returns."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_loose_end)
+        loop.add_signal_handler(signal.SIGTERM, self._stop_soon, 0.5)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        socket = new_socket(context, zmq.DEALER, high_water=_HIGH_WATER)
+        socket.connect(self._bootstrap.endpoint)
+        self._decode = Decoder[ToChild](ToChild)
+        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._window = HandOverWindow(self._send_events)
+        sdk = self._load()
+        self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
+        self._heartbeat()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._commands = Commands(tasks, self._usable_connector, self._tell)
+                await self._is_stopping.wait()
+                await self._wind_down()
+        finally:
+            await self._leave(context)
+
+    def _load(self) -> str:
+        """Import the SDK and make the connector; a failure parks the account at its first attempt."""
+        declaration = self._class.declaration
+        try:
+            options = msgspec.convert(self._bootstrap.options, declaration.options)
+            self._connector = self._class(options, self)
+            return self._connector.load()
+        except ImportError as exc:
+            install = (
+                f"pip install 'longwire[{declaration.extra}]'" if declaration.extra else "install its SDK"
+            )
+            self._unusable = _permanent(
+                "sdk_missing", f"the platform's SDK cannot be imported: {exc}", install
+            )
+        except msgspec.ValidationError as exc:
+            self._unusable = _permanent("bad_options", str(exc), "correct the account's options")
+        return ""
+
+    def _usable_connector(self) -> Connector | None:
+        return None if self._unusable else self._connector
+
+    async def _wind_down(self) -> None:
+        grace_s = self._grace_s or 0.0
+        try:
+            async with asyncio.timeout(grace_s * _HAND_OVER_SHARE):
+                await self._window.empty()
+        except TimeoutError:
+            _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
+        self._commands.cancel()
+        await self._end_link(None)
+        self._tell(Stopped())
+
+    async def _leave(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._connector is not None:
+            async with asyncio.timeout(1.0):
+                await self._connector.close()
+        self._flush()
+        self._channel.close(linger_ms=200)
+        context.term()
+
+    # Frames.
+
+    def _on_message(self, parts: list[bytes]) -> None:
+        try:
+            frame = self._decode(parts[-1])
+        except FrameError as exc:
+            _log.error("unreadable_frame_from_parent", extra={"error": str(exc)})
+            return
+        match frame:
+            case Stored():
+                self._window.stored(frame.up_to)
+            case Command():
+                self._commands.begin(frame)
+            case Connect():
+                self._connect()
+            case Disconnect():
+                self._spawn(self._end_link(frame.reason), "disconnect")
+            case Stop():
+                self._stop_soon(frame.grace_s)
+
+    def _tell(self, frame: FromChild) -> None:
+        """Send a control frame; it waits here if the parent's queue is full, and is never lost."""
+        self._outbox.append(encode(frame))
+        self._flush()
+
+    def _send_events(self, frame: FromChild) -> Sent:
+        return Sent.FULL if self._outbox else self._channel.send([encode(frame)])
+
+    def _flush(self) -> None:
+        while self._outbox:
+            if self._channel.send([self._outbox[0]]) is not Sent.OK:
+                return
+            self._outbox.popleft()
+        self._window.flush()
+
+    def _heartbeat(self) -> None:
+        attempt = self._attempt
+        counters = dict(self._counters)
+        unstored = self._window.unstored
+        beat = (
+            attempt.facts(unstored=unstored, counters=counters)
+            if attempt is not None
+            else _quiet(unstored=unstored, counters=counters)
+        )
+        if not self._outbox:  # else the parent does not read, and this one would be old news
+            self._channel.send([encode(beat)])
+        loop = asyncio.get_running_loop()
+        self._beat = loop.call_later(self._bootstrap.heartbeat_interval_s, self._heartbeat)
+
+    # The link.
+
+    def _connect(self) -> None:
+        if self._link is None and not self._is_stopping.is_set():
+            self._link = self._tasks.create_task(self._serve(), name="link")
+
+    async def _serve(self) -> None:
+        """Make one attempt and report its end. Cancelled by `_end_link` alone."""
+        failure = self._unusable
+        attempt = self._attempt = Attempt(self._tell, self._window)
+        try:
+            if failure is None and self._connector is not None:
+                failure = await self._connector.serve(attempt)
+        except asyncio.CancelledError:
+            failure = self._disconnect_reason
+        except Exception:  # noqa: BLE001  # the edge of a task; the log has the traceback
+            _log.exception("connector_failed")
+            failure = _transient("connector_error", "the connector failed; its log has the traceback")
+        finally:
+            attempt.end()
+            self._attempt = None
+            self._link = None
+        if failure is not None:
+            self._tell(LinkLost(failure))
+
+    async def _end_link(self, reason: str | None) -> None:
+        """Close the link and wait until it is closed; `None` for a stop, which needs no report."""
+        link = self._link
+        if link is None:
+            return
+        if reason is not None:
+            self._disconnect_reason = _transient(reason, "the parent gave the link up")
+        if not link.cancelling():  # a second one would interrupt the close
+            link.cancel()
+        _, stuck = await asyncio.wait([link], timeout=_CLOSE_S)
+        if stuck:
+            _log.critical("link_did_not_end", extra={"reason": reason})
+            os._exit(_STUCK_EXIT_CODE)
+        self._disconnect_reason = None
+
+    def _stop_soon(self, grace_s: float) -> None:
+        self._grace_s = grace_s if self._grace_s is None else min(grace_s, self._grace_s)
+        self._is_stopping.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        if self._is_stopping.is_set():
+            work.close()
+            return
+        self._tasks.create_task(work, name=name)
+
+
+def _quiet(*, unstored: int, counters: dict[str, int]) -> Heartbeat:
+    return Heartbeat(
+        link=LinkState.DOWN,
+        socket_proof_age_s=None,
+        platform_proof_age_s=None,
+        platform_timeout_s=None,
+        last_frame_age_s=None,
+        last_event_age_s=None,
+        unstored=unstored,
+        counters=counters,
+    )
+
+
+def _permanent(reason: str, message: str, user_action: str) -> LinkFailure:
+    return LinkFailure(fault=Fault.PERMANENT, reason=reason, message=message, user_action=user_action)
+
+
+def _transient(reason: str, message: str) -> LinkFailure:
+    return LinkFailure(fault=Fault.TRANSIENT, reason=reason, message=message)
+
+
+def _log_loose_end(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would print of a task nobody awaited; SDKs leave such tasks behind when they give up."""
+    _log.warning(
+        "loose_end_of_the_loop",
+        extra={"what": context.get("message"), "error": repr(context.get("exception"))},
+    )

@@ -1,0 +1,389 @@
+"""The asyncio client of a supervisor; `docs/protocol.md` describes what it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from longwire_protocol.calls import Calls
+from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_protocol.codec import Decoder, encode
+from longwire_protocol.errors import CommandError, FrameError, LongwireError, RetCode, SupervisorUnreachable
+from longwire_protocol.event import Chat, Event
+from longwire_protocol.messages import (
+    Ack,
+    Credit,
+    Error,
+    Events,
+    Nack,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    ToClient,
+)
+from longwire_protocol.subscription import Start, Subscription
+from longwire_protocol.version import CLIENT_PROTOCOL
+
+_log = logging.getLogger("longwire.client")
+
+_HIGH_WATER = 10_000
+"""Frames queued for a supervisor that does not read; acks and credit are merged before that."""
+
+_PING_S = 2.0
+"""How often the supervisor is asked whether it is there; a restart is noticed by the answer."""
+
+_MAX_SILENT_LOOKS = 5
+"""After so many pings without any frame in between, requests fail: nobody knows what became of them. Looks,
+not seconds, because a process that was stopped itself comes back to answers it has not read yet."""
+
+_SUBSCRIBE_S = 30.0
+_UNSUBSCRIBE_S = 5.0
+
+_REOPEN_S = 0.5
+"""Between attempts to open a subscription again that failed for a reason that may pass."""
+
+_MAY_PASS = frozenset({RetCode.DEADLINE_EXCEEDED, RetCode.JOURNAL_UNAVAILABLE, RetCode.SATURATED})
+
+_LINGER_MS = 200
+"""For the last acks; nothing waits for a supervisor that is away (`ZMQ_IMMEDIATE`)."""
+
+
+class Client:
+    """A connection to a supervisor. Use it as an async context manager, on one loop.
+
+    Args:
+        endpoint: `ipc://PATH`; a relative path counts from the working directory.
+        connect_timeout_s: how long to wait for a supervisor that is not there yet.
+    """
+
+    def __init__(self, endpoint: str, *, connect_timeout_s: float = 5.0) -> None:
+        self.endpoint = endpoint
+        self._connect_timeout_s = connect_timeout_s
+        self._decode = Decoder[ToClient](ToClient)
+        self._supervisor_id: str | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._opening: dict[int, Subscription] = {}
+        self._reopening: dict[Subscription, asyncio.Task[None]] = {}
+        self._is_heard = False
+        self._is_ping_due = False
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            SupervisorUnreachable: nobody answered in time, or nobody we can talk to.
+        """
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        socket = new_socket(self._context, zmq.DEALER, high_water=_HIGH_WATER)
+        socket.setsockopt(zmq.IMMEDIATE, 1)  # a request that nobody took by its deadline is not sent later
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.connect(self.endpoint)
+        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._calls = Calls(self._send, endpoint=self.endpoint)
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        try:
+            self._supervisor_id = await self._hello()
+        except BaseException:
+            await self._close()
+            raise
+        self._keeper = self._tasks.create_task(self._keep(), name="longwire client")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give up the subscriptions and close."""
+        self._keeper.cancel()
+        for task in self._reopening.values():
+            task.cancel()
+        for subscription in self._subscriptions.values():
+            subscription.end()
+        await self._close()
+
+    async def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        *,
+        account: str | None = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float = 30.0,
+    ) -> Any:
+        """Ask the supervisor for something and return the reply's data.
+
+        Raises:
+            CommandError: it was refused, or there was no outcome by the deadline.
+            SupervisorUnreachable: nobody took it, or nobody is there any more who could answer.
+        """
+        number = self._calls.new_id()
+        request = Request(
+            id=number,
+            method=method,
+            params=params or {},
+            account=account,
+            tenant=tenant,
+            idempotency_key=idempotency_key,
+            deadline_ms=max(1, round(deadline_s * 1000)),
+        )
+        return _data(await self._calls.ask(number, request, deadline_s=deadline_s))
+
+    def subscribe(
+        self,
+        name: str | None = None,
+        *,
+        start: Start = "new",
+        types: list[str] | None = None,
+        accounts: list[str] | None = None,
+        tenant: str | None = None,
+        credit: int = 256,
+    ) -> Subscription:
+        """Return a subscription to iterate over; it opens when iteration begins, or by `open`.
+
+        Args:
+            name: of the durable reader, whose position survives everything; `None` for one that ends
+                with this client and leaves nothing behind.
+            start: `"new"`, `"all"` or a sequence number; counts the first time only.
+            types: event types wanted; all where `None`.
+            accounts: accounts wanted; all where `None`.
+            tenant: the tenant wanted; all where `None`.
+            credit: events that may be on their way to the caller at once.
+        """
+        wanted = {"name": name, "start": start, "types": types, "accounts": accounts, "tenant": tenant}
+        params = {key: value for key, value in wanted.items() if value is not None}
+        return Subscription(self, params, credit=credit)
+
+    async def send(self, account: str, chat: str, text: str) -> Any:
+        """Send a text to a chat and return the platform's answer.
+
+        Raises:
+            CommandError: refused by the supervisor or by the platform.
+        """
+        return await self.call("message.create", {"chat": chat, "text": text}, account=account)
+
+    async def reply(self, event: Event, *, text: str) -> Any:
+        """Answer a message where it was written.
+
+        Raises:
+            CommandError: refused by the supervisor or by the platform.
+        """
+        params: dict[str, Any] = {"text": text}
+        if event.chat is not None:
+            params["chat"] = _map(event.chat)
+        if event.sender is not None:
+            params["user"] = event.sender.id
+        if event.message_id is not None:
+            params["reply_to"] = event.message_id
+        return await self.call("message.create", params, account=event.account)
+
+    # For subscriptions.
+
+    def tell(self, frame: Ack | Nack | Credit) -> bool:
+        """See `subscription.Line`."""
+        return self._send(encode(frame))
+
+    def open_subscription(
+        self, subscription: Subscription, params: dict[str, Any]
+    ) -> asyncio.Future[LongwireError | None]:
+        """See `subscription.Line`."""
+        if self._channel.is_closed:
+            raise SupervisorUnreachable("the client was closed")
+        return self._tasks.create_task(self._open(subscription, params), name="open a subscription")
+
+    async def close_subscription(self, subscription: Subscription) -> None:
+        """See `subscription.Line`."""
+        name = self._forget(subscription)
+        if name is None:
+            return
+        try:
+            with suppress(SupervisorUnreachable):  # then it is not open any more
+                await self.call("events.unsubscribe", {"subscription": name}, deadline_s=_UNSUBSCRIBE_S)
+        except CommandError as exc:
+            if exc.retcode != RetCode.NOT_SUBSCRIBED:
+                raise
+
+    async def _open(self, subscription: Subscription, params: dict[str, Any]) -> LongwireError | None:
+        number = self._calls.new_id()
+        self._opening[number] = subscription
+        request = Request(
+            id=number, method="events.subscribe", params=params, deadline_ms=round(_SUBSCRIBE_S * 1000)
+        )
+        try:
+            _data(await self._calls.ask(number, request, deadline_s=_SUBSCRIBE_S))
+        except LongwireError as exc:
+            return exc
+        finally:
+            self._opening.pop(number, None)
+        return None
+
+    def _opened(self, subscription: Subscription, name: str) -> None:
+        self._forget_name(subscription)
+        other = self._subscriptions.get(name)
+        if other is not None:  # the supervisor knows one of a name and connection
+            text = f"subscription {name!r} was opened again by the same client"
+            other.fail(CommandError(RetCode.SUBSCRIPTION_CONFLICT, text))
+        subscription.opened(name)
+        self._subscriptions[name] = subscription
+
+    def _lost(self, subscription: Subscription) -> None:
+        """Open it again, unless that is under way: one request however many frames complained."""
+        subscription.lost()
+        if subscription not in self._reopening:
+            task = self._tasks.create_task(self._reopen(subscription), name=f"reopen {subscription.name}")
+            self._reopening[subscription] = task
+
+    async def _reopen(self, subscription: Subscription) -> None:
+        try:
+            while not await self._is_settled(subscription):  # noqa: ASYNC110  what it waits for is time
+                await asyncio.sleep(_REOPEN_S)
+        finally:
+            self._reopening.pop(subscription, None)
+
+    async def _is_settled(self, subscription: Subscription) -> bool:
+        """Try to open it; return whether it is open, or refused for good."""
+        try:
+            await subscription.open()
+        except SupervisorUnreachable:
+            return False
+        except CommandError as exc:
+            if exc.retryable or exc.retcode in _MAY_PASS:
+                return False
+            self._forget_name(subscription)
+            subscription.fail(exc)
+            return True
+        return subscription.is_open  # it may have been lost again in the meantime
+
+    def _forget(self, subscription: Subscription) -> str | None:
+        """Have nothing more to do with it; return its name."""
+        reopening = self._reopening.pop(subscription, None)
+        if reopening is not None:
+            reopening.cancel()
+        for number in [n for n, opening in self._opening.items() if opening is subscription]:
+            del self._opening[number]
+        self._forget_name(subscription)
+        return subscription.name
+
+    def _forget_name(self, subscription: Subscription) -> None:
+        if subscription.name is not None and self._subscriptions.get(subscription.name) is subscription:
+            del self._subscriptions[subscription.name]
+
+    # The connection.
+
+    async def _hello(self) -> str:
+        try:
+            hello = await self.call("hello", deadline_s=self._connect_timeout_s)
+        except CommandError as exc:
+            raise SupervisorUnreachable(f"no supervisor answers at {self.endpoint}: {exc.message}") from exc
+        if hello["protocol"] != CLIENT_PROTOCOL:
+            text = f"speaks version {hello['protocol']} of the protocol, this client {CLIENT_PROTOCOL}"
+            raise SupervisorUnreachable(f"the supervisor at {self.endpoint} {text}")
+        supervisor_id: str = hello["supervisor_id"]
+        return supervisor_id
+
+    def _send(self, frame: bytes) -> bool:
+        return self._channel.send([frame]) is Sent.OK
+
+    def _flush(self) -> None:
+        if self._is_ping_due:
+            self._ping()
+        if self._calls.flush():
+            for subscription in self._subscriptions.values():
+                subscription.flush()
+
+    def _on_message(self, parts: list[bytes]) -> None:
+        self._is_heard = True
+        try:
+            frame = self._decode(parts[-1])
+        except FrameError as exc:
+            _log.warning("unreadable frame of the supervisor: %s", exc)
+            return
+        match frame:
+            case Events():
+                subscription = self._subscriptions.get(frame.subscription)
+                if subscription is not None:
+                    subscription.deliver(frame)
+            case Reply():
+                self._replied(frame)
+            case Ping():
+                self._send(encode(Pong(id=frame.id)))
+            case Pong():
+                self._noticed(frame)
+            case Error():
+                self._complained(frame)
+
+    def _replied(self, reply: Reply) -> None:
+        subscription = self._opening.pop(reply.id, None) if isinstance(reply.id, int) else None
+        match reply:
+            case Reply(status="ok", data={"subscription": str(name)}) if subscription is not None:
+                self._opened(subscription, name)  # now: its events may be right behind
+            case _:
+                pass
+        self._calls.replied(reply)
+
+    def _noticed(self, pong: Pong) -> None:
+        """Open every subscription again when another supervisor answers."""
+        if pong.supervisor_id is None or pong.supervisor_id == self._supervisor_id:
+            return
+        self._supervisor_id = pong.supervisor_id
+        text = "the supervisor was restarted; what became of the request is not known"
+        self._calls.fail(text, sent_before=pong.id if isinstance(pong.id, int) else None)
+        for subscription in self._subscriptions.values():
+            self._lost(subscription)
+
+    def _complained(self, error: Error) -> None:
+        subscription = self._subscriptions.get(error.subscription or "")
+        if error.code != "not_subscribed":
+            _log.warning("the supervisor could not use a frame: %s: %s", error.code, error.message)
+        elif subscription is not None:
+            self._lost(subscription)
+
+    async def _keep(self) -> None:
+        """Ask regularly whether the supervisor is there and knows the subscriptions; fail what got lost."""
+        silent_looks = 0
+        while True:
+            await asyncio.sleep(_PING_S)
+            silent_looks = 0 if self._is_heard else silent_looks + 1
+            self._is_heard = False
+            if silent_looks >= _MAX_SILENT_LOOKS:
+                self._calls.fail(f"the supervisor at {self.endpoint} does not answer")
+            self._ping()
+            for subscription in self._subscriptions.values():
+                subscription.probe()
+
+    def _ping(self) -> None:
+        """Ask now, or as soon as there is somebody to ask."""
+        self._is_ping_due = not self._send(encode(Ping(id=self._calls.new_id())))
+
+    async def _close(self) -> None:
+        self._calls.end("the client was closed")
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            self._channel.close(linger_ms=_LINGER_MS)
+            self._context.term()
+
+
+def _data(reply: Reply) -> Any:
+    """Return what a reply brings, or raise what it refuses."""
+    if reply.status != "failed":
+        return reply.data
+    raise CommandError(
+        reply.retcode,
+        reply.message,
+        retryable=reply.retryable,
+        retry_after_ms=reply.retry_after_ms,
+        data=reply.data,
+    )
+
+
+def _map(chat: Chat) -> dict[str, Any]:
+    fields = {"id": chat.id, "type": chat.type, "thread_id": chat.thread_id, "name": chat.name}
+    return {key: value for key, value in fields.items() if value is not None}

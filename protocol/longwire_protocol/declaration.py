@@ -1,0 +1,84 @@
+"""What the parent knows of a connector without importing its code.
+
+`python -P -m longwire_connectors.describe` prints a JSON array of `ConnectorSpec`, one for each entry point
+of the group; the parent checks the configuration against it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+ENTRY_POINT_GROUP: Final = "longwire.connectors"
+"""Where a distribution names its connectors."""
+
+OptionType = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "array of string",
+    "array of integer",
+    "array of number",
+    "array of boolean",
+    "any",
+]
+"""In the words of TOML. `any` is what these words cannot say; only the child checks such a value."""
+
+
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits of a value, as `msgspec.Meta` names them; for an array, of each of its items.
+
+    The limits of an integer are integers.
+    """
+
+    ge: int | float | None = None
+    gt: int | float | None = None
+    le: int | float | None = None
+    lt: int | float | None = None
+    multiple_of: int | float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+
+
+class OptionSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of a connector's own keys of an account."""
+
+    name: str
+    """The key, as the file writes it."""
+    type: OptionType
+    required: bool = False
+    default: Any = None
+    """What an absent key means; `None` for a required one and for one whose absence is its meaning."""
+    description: str | None = None
+    """For people, from `msgspec.Meta(description=...)`."""
+    choices: tuple[str | int, ...] = ()
+    """The only values allowed; empty where any will do."""
+    constraints: Constraints = Constraints()
+    is_secret: bool = False
+    """Whether it may be written `env:NAME` or `file:PATH`, and must never be shown."""
+
+
+class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A connector, or why there is none under this name."""
+
+    name: str
+    """As `connector` of an account names it."""
+    distribution: str | None = None
+    """What was installed, with its version, as `longwire 0.1.0`; several where they quarrel over the name."""
+    error: str | None = None
+    """Why it cannot be used; the other fields are then empty."""
+    platform: str = ""
+    options: tuple[OptionSpec, ...] = ()
+    identity: str | None = None
+    extra: str | None = None
+    methods: tuple[str, ...] = ()
+    backoff_initial_s: float = 0.1
+    backoff_max_s: float = 60.0
+    allows_overlap: bool = False
+
+    def option(self, name: str) -> OptionSpec | None:
+        """Return the option of that name."""
+        return next((option for option in self.options if option.name == name), None)

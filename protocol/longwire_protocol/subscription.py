@@ -1,0 +1,271 @@
+"""A client's end of a subscription: an async iterator of events, with credit and acks behind it.
+
+It is *opened* by a request, more than once in its life: a supervisor that was restarted, or that lost this
+client, knows nothing of it and delivers everything unacked again. Events of an earlier opening cannot be
+acked any more; that they are done is remembered here, and said when they come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from longwire_protocol.errors import LongwireError
+from longwire_protocol.event import Event
+from longwire_protocol.messages import Ack, Credit, Events, Nack
+
+_log = logging.getLogger("longwire.client")
+
+Start = Literal["new", "all"] | int
+
+_MAX_REMEMBERED = 10_000
+"""Events remembered as done until they come again; some never do, as another client of the name gets them."""
+
+
+class IncomingEvent(Event, kw_only=True, omit_defaults=True, dict=True):
+    """An event as a subscription delivers it; `ack` it when its effect is done."""
+
+    async def ack(self) -> None:
+        """Say that this event is done and must not come again."""
+        self._subscription.ack(self)
+
+    async def nack(self, *, delay_s: float = 0.0) -> None:
+        """Say that this event failed: it and what followed it in its chat come again, after the delay."""
+        self._subscription.nack(self, delay_s=delay_s)
+
+    def delivered_by(self, subscription: Subscription, opening: int) -> None:
+        """Remember whom to tell; for the subscription."""
+        vars(self).update(subscription=subscription, opening=opening)
+
+    @property
+    def opening(self) -> int:
+        """By which opening of its subscription it came."""
+        opening: int = vars(self)["opening"]
+        return opening
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """The account and chat in which order is kept; `None` without a chat."""
+        return None if self.chat is None else (self.account, self.chat.id)
+
+    @property
+    def _subscription(self) -> Subscription:
+        subscription: Subscription = vars(self)["subscription"]
+        return subscription
+
+
+class Line(Protocol):
+    """What a subscription needs of its client."""
+
+    def tell(self, frame: Ack | Nack | Credit) -> bool:
+        """Send a frame without waiting; `False` when the supervisor does not read now."""
+        ...
+
+    def open_subscription(
+        self, subscription: Subscription, params: dict[str, Any]
+    ) -> asyncio.Future[LongwireError | None]:
+        """Ask for the subscription, and call `opened` before its first event; return what refused it."""
+        ...
+
+    async def close_subscription(self, subscription: Subscription) -> None:
+        """Give it up on both sides."""
+        ...
+
+
+class Subscription(AsyncIterator[IncomingEvent]):
+    """Events of one named, durable reader, or of an unnamed one that ends with its client.
+
+    Iterate over it in one task. Events not yet handed to the caller never exceed `credit`.
+    """
+
+    def __init__(self, line: Line, params: dict[str, Any], *, credit: int) -> None:
+        self._line = line
+        self._params = params
+        self._credit = credit
+        self._decode = msgspec.msgpack.Decoder(IncomingEvent).decode
+        self._opening: asyncio.Future[LongwireError | None] | None = None
+        self._openings = 0
+        self._events: deque[IncomingEvent] = deque()
+        self._arrived = asyncio.Event()
+        self._taken = 0
+        self._acked: list[int] = []
+        self._nacked: deque[Nack] = deque()
+        self._done_before: dict[int, None] = {}
+        self._flush: asyncio.Handle | None = None
+        self._failure: BaseException | None = None
+        self.name: str | None = params.get("name")
+        """The subscription's name; given by the supervisor for an unnamed one, once it is open."""
+        self.is_open = False
+
+    async def open(self) -> None:
+        """Open it, or open it again; what was not acked comes again. Who else is at it is joined.
+
+        A caller that is cancelled leaves the request under way, so that what it opens is not lost.
+
+        Raises:
+            CommandError: refused, e.g. because it exists with other filters.
+            SupervisorUnreachable: nobody answered.
+        """
+        if self._opening is None or self._opening.done():
+            self._failure = None
+            self._opening = self._line.open_subscription(self, {**self._params, "credit": self._credit})
+        refusal = await asyncio.shield(self._opening)
+        if refusal is not None:
+            raise refusal
+
+    def opened(self, name: str) -> None:
+        """It is open under this name; for the client."""
+        self.lost()
+        self.name = name
+        self.is_open = True
+        self._openings += 1
+        self._taken = 0
+
+    def lost(self) -> None:
+        """The supervisor does not know it any more; what was not acked will come again. For the client."""
+        self.is_open = False
+        self._events.clear()
+        self._nacked.clear()
+        for seq in self._acked:
+            self._remember(seq)
+        self._acked = []
+
+    async def close(self) -> None:
+        """End it; a named one can be opened again and goes on where its acks ended."""
+        was_opened = self._openings > 0
+        self.end()
+        if was_opened:
+            await self._line.close_subscription(self)
+
+    async def __anext__(self) -> IncomingEvent:
+        """Return the next event; waits for ever where none comes."""
+        if not self._openings and self._failure is None:
+            await self.open()
+        while not self._events:
+            if self._failure is not None:
+                raise self._failure
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._events.popleft()
+        self._give_back(1)
+        return event
+
+    def ack(self, event: IncomingEvent) -> None:
+        """See `IncomingEvent.ack`."""
+        if event.seq is None:
+            return
+        if self.is_open and event.opening == self._openings:
+            self._acked.append(event.seq)
+            self._soon()
+        elif not self._drop(lambda waiting: waiting.seq == event.seq):
+            self._remember(event.seq)
+        else:  # it came again already, and waits here
+            self._acked.append(event.seq)
+            self._soon()
+
+    def nack(self, event: IncomingEvent, *, delay_s: float) -> None:
+        """See `IncomingEvent.nack`. One of an earlier opening comes again by itself."""
+        if event.seq is None or self.name is None or not self.is_open or event.opening != self._openings:
+            return
+        self._drop_from(event)
+        self._nacked.append(Nack(subscription=self.name, seq=event.seq, delay_ms=round(delay_s * 1000)))
+        self._soon()
+
+    def deliver(self, frame: Events) -> None:
+        """Take events from the supervisor; for the client."""
+        if self._failure is not None:
+            return
+        for raw in frame.events:
+            try:
+                event = self._decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as exc:  # left unacked, so it is not lost
+                _log.warning("unreadable event on subscription %s: %s", self.name, exc)
+                self._give_back(1)
+                continue
+            self._deliver(event)
+        self._arrived.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """End the iteration with an error, after the events that arrived; for the client."""
+        self._failure = failure
+        self._arrived.set()
+
+    def end(self) -> None:
+        """Say what is done and end the iteration, now: what waits could not be acked; for the client."""
+        self._flush_now()
+        self.lost()
+        self.fail(StopAsyncIteration())
+
+    def flush(self) -> None:
+        """Send what waits; for the client, when the supervisor reads again."""
+        if self._acked or self._nacked or self._taken:
+            self._soon()
+
+    def probe(self) -> None:
+        """Send an empty ack: a supervisor that does not know the subscription says so; for the client."""
+        if self.is_open and self.name is not None:
+            self._line.tell(Ack(subscription=self.name))
+
+    def _deliver(self, event: IncomingEvent) -> None:
+        if event.seq in self._done_before:
+            del self._done_before[event.seq]
+            self._acked.append(event.seq)
+            self._give_back(1)
+            self._soon()
+            return
+        if event.delivery is not None and event.delivery.redelivered:
+            self._drop_from(event)
+        event.delivered_by(self, self._openings)
+        self._events.append(event)
+
+    def _drop_from(self, event: IncomingEvent) -> None:
+        """Drop what waits of its chat from this event on: it comes again, in order."""
+        first, place = event.seq or 0, event.place
+
+        def comes_again(waiting: IncomingEvent) -> bool:
+            if waiting.seq == first:
+                return True
+            return place is not None and waiting.place == place and (waiting.seq or 0) > first
+
+        self._drop(comes_again)
+
+    def _drop(self, is_unwanted: Callable[[IncomingEvent], bool]) -> int:
+        kept = [event for event in self._events if not is_unwanted(event)]
+        dropped = len(self._events) - len(kept)
+        if dropped:
+            self._events = deque(kept)
+            self._give_back(dropped)
+        return dropped
+
+    def _give_back(self, n: int) -> None:
+        """Count events that need no room here any more; at half the credit the supervisor is told."""
+        self._taken += n
+        if self._taken * 2 >= self._credit:
+            self._soon()
+
+    def _remember(self, seq: int) -> None:
+        self._done_before[seq] = None
+        if len(self._done_before) > _MAX_REMEMBERED:
+            del self._done_before[next(iter(self._done_before))]
+
+    def _soon(self) -> None:
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self.name is None or not self.is_open:
+            return
+        if self._acked and self._line.tell(Ack(subscription=self.name, seqs=self._acked)):
+            self._acked = []
+        while not self._acked and self._nacked and self._line.tell(self._nacked[0]):
+            self._nacked.popleft()
+        if self._taken * 2 >= self._credit and self._line.tell(Credit(self.name, self._taken)):
+            self._taken = 0
