@@ -1,0 +1,223 @@
+"""What an answer of DingTalk means: for the link, and for a command. Pure.
+
+Decided from HTTP status, platform code and place alone. Only what nobody but the operator can mend is
+`PERMANENT`: a 401 is a clear refusal whatever its body says (AstrBot#885; `authFailed` in
+dify-on-dingtalk#28), and `invalidClientIdOrSecret` is documented for credentials that do not fit (HTTP 400,
+«获取企业内部应用的accessToken»). Any other 400 is retried: the platform's own `systemError` comes as one
+(AstrBot#1628). A 403 is a rate limit where its code says so, else nothing clear, and is retried.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.link import Fault, LinkFailure
+
+HTTP_OK = 200
+HTTP_UNAUTHORIZED = 401
+HTTP_LIMITED = 429
+HTTP_SERVER_ERROR = 500
+
+CREDENTIAL_CODES = frozenset({"invalidClientIdOrSecret"})
+"""Codes that mean bad credentials, whatever the status."""
+LIMIT_CODES = frozenset(
+    {"Forbidden.AccessDenied.QpsLimitForApi", "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "130101"}
+)
+"""Codes that mean «too fast»; the first two come with HTTP 403, the last from a webhook."""
+PENALTY_S = {"130101": 600.0}
+"""Seconds to wait where the code implies it: 20 a minute, then ten minutes' penalty (csdn 118615052)."""
+MAX_RETRY_AFTER_S = 3600.0
+"""A longer `Retry-After` is taken for this: an hour's silence must be the operator's decision."""
+
+CHECK_CREDENTIALS = "check client_id and client_secret against the app's page in DingTalk's developer console"
+
+_CODE = re.compile(r"[\w.\-]{1,80}")
+_CLOSED_BY_US_TOO_BIG = 1009
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer, as far as it is judged."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
+    """The header as it came."""
+
+    @property
+    def code(self) -> str | None:
+        """The platform's code in the body (`code` or `errcode`), if it has one that can be shown."""
+        body = _object(self.body)
+        code = str(body.get("code", body.get("errcode", "")))
+        return code if _CODE.fullmatch(code) else None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds to wait, if the platform says so."""
+        given = (self.retry_after or "").strip()
+        if given.isascii() and given.isdecimal():
+            return min(float(given), MAX_RETRY_AFTER_S)
+        return PENALTY_S.get(self.code or "")
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Where to connect, and the ticket for one connection."""
+
+    endpoint: str
+    ticket: str
+
+    def __repr__(self) -> str:
+        return "Grant(...)"  # a ticket must not get into a traceback
+
+
+def judge_opening(answer: Answer, granted: Any) -> Grant | LinkFailure:
+    """Return what the answer to `connections/open` means; `granted` is its JSON as the SDK returned it."""
+    if answer.status != HTTP_OK:
+        return _opening_refused(answer)
+    match granted:
+        case {"endpoint": str(endpoint), "ticket": str(ticket)} if endpoint and ticket:
+            return Grant(endpoint, ticket)
+        case _:
+            return LinkFailure(
+                Fault.TRANSIENT, "discovery_bad_answer", "DingTalk's answer names no endpoint or no ticket"
+            )
+
+
+def _opening_refused(answer: Answer) -> LinkFailure:
+    code = answer.code or str(answer.status)
+    if answer.status == HTTP_UNAUTHORIZED or code in CREDENTIAL_CODES:
+        return LinkFailure(
+            Fault.PERMANENT,
+            "bad_credentials",
+            "DingTalk does not accept the app's credentials",
+            error_code=code,
+            user_action=CHECK_CREDENTIALS,
+        )
+    if _is_limit(answer):
+        return LinkFailure(
+            Fault.LIMITED,
+            "rate_limited",
+            "DingTalk limits how often a connection may be asked for",
+            error_code=code,
+            retry_after_s=answer.retry_after_s,
+        )
+    return LinkFailure(
+        Fault.TRANSIENT,
+        "discovery_refused",
+        f"DingTalk answered HTTP {answer.status} to the request for a connection",
+        error_code=code,
+    )
+
+
+def opening_failed(*, is_timeout: bool, error: str = "") -> LinkFailure:
+    """Return the failure of a request for a connection that got no answer; `error` is its type's name."""
+    if is_timeout:
+        return LinkFailure(Fault.TRANSIENT, "discovery_timeout", "DingTalk did not answer in time")
+    return LinkFailure(
+        Fault.TRANSIENT, "discovery_unreachable", f"DingTalk cannot be reached ({error or 'no answer'})"
+    )
+
+
+def handshake_failed(*, status: int | None, retry_after: str | None = None, error: str = "") -> LinkFailure:
+    """Return the failure of a WebSocket handshake.
+
+    A 401 here is a ticket that was used or got too old, not the app's credentials: a new one mends it.
+
+    Args:
+        status: the HTTP status of a refusal, `None` if there was no answer.
+        retry_after: its header of that name.
+        error: the name of the exception's type.
+    """
+    if status is None:
+        return LinkFailure(Fault.TRANSIENT, "handshake_failed", f"no WebSocket connection ({error})")
+    if status == HTTP_LIMITED:
+        answer = Answer(status, b"", retry_after)
+        return LinkFailure(
+            Fault.LIMITED,
+            "rate_limited",
+            "DingTalk limits how often one may connect",
+            error_code=str(status),
+            retry_after_s=answer.retry_after_s,
+        )
+    reason = "ticket_refused" if status == HTTP_UNAUTHORIZED else "handshake_refused"
+    message = f"DingTalk answered HTTP {status} to the WebSocket handshake"
+    return LinkFailure(Fault.TRANSIENT, reason, message, error_code=str(status))
+
+
+def handshake_timed_out() -> LinkFailure:
+    """Return the failure of a handshake that was not finished in time."""
+    return LinkFailure(Fault.TRANSIENT, "handshake_timeout", "the WebSocket handshake took too long")
+
+
+def silent(limit_s: float) -> LinkFailure:
+    """Return the failure of a connection without proof for `limit_s` seconds."""
+    return LinkFailure(
+        Fault.TRANSIENT, "link_timeout", f"neither frame nor pong within {limit_s:g} s; connection cut"
+    )
+
+
+def handed_over() -> LinkFailure:
+    """Return the end of a connection that DingTalk asked to be replaced."""
+    return LinkFailure(
+        Fault.HANDOVER,
+        "platform_handover",
+        "DingTalk asked for a new connection and delivers no more",
+    )
+
+
+def closed(*, received: int | None, sent: int | None) -> LinkFailure:
+    """Return why a connection ended, from the codes of the close frames that were received and sent."""
+    if received is not None:
+        return LinkFailure(
+            Fault.TRANSIENT,
+            "closed_by_peer",
+            f"DingTalk closed the connection with code {received}",
+            error_code=str(received),
+        )
+    if sent == _CLOSED_BY_US_TOO_BIG:
+        return LinkFailure(
+            Fault.TRANSIENT, "frame_too_large", "DingTalk sent a frame over the limit", error_code=str(sent)
+        )
+    return LinkFailure(Fault.TRANSIENT, "connection_lost", "the connection broke without a close frame")
+
+
+def command_refused(answer: Answer) -> CommandError:
+    """Return the error for an answer that is no success; its code is in `data.platform_code`."""
+    code = answer.code or str(answer.status)
+    data = {"platform_code": code, "http_status": answer.status}
+    if _is_limit(answer):
+        wait_s = answer.retry_after_s
+        return CommandError(
+            RetCode.PLATFORM_LIMITED,
+            f"DingTalk limits the rate: code {code}",
+            retryable=True,
+            retry_after_ms=1000 if wait_s is None else round(wait_s * 1000),
+            data=data,
+        )
+    return CommandError(
+        RetCode.PLATFORM_REFUSED,
+        f"DingTalk refused: code {code}",
+        retryable=answer.status >= HTTP_SERVER_ERROR,
+        data=data,
+    )
+
+
+def command_unreachable(what: str, *, was_sent: bool) -> CommandError:
+    """Return the error for a request without a readable answer; it may be repeated if it was never sent."""
+    return CommandError(
+        RetCode.PLATFORM_UNREACHABLE, f"DingTalk {what}", retryable=not was_sent, data={"was_sent": was_sent}
+    )
+
+
+def _is_limit(answer: Answer) -> bool:
+    return answer.status == HTTP_LIMITED or answer.code in LIMIT_CODES
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return {}

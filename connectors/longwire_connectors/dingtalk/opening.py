@@ -1,0 +1,133 @@
+"""The SDK's request for a connection, with the bounds it lacks: off the loop, timed, and given up at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import requests
+
+from longwire_connectors.dingtalk.errors import Answer
+from longwire_connectors.threads import in_thread
+
+CONNECT_S = 3.0
+READ_S = 10.0
+"""Timeouts of the request, which has none in 0.24.3 (D1); 10 s is the SDK's own from 0.24.4 on."""
+OPENING_S = CONNECT_S + READ_S
+MAX_BODY_BYTES = 64 * 1024
+"""The answer is some two hundred bytes."""
+_CHUNK_BYTES = 1024
+_HTTP_ERROR = 400
+
+
+class Opening:
+    """One request for a connection: its answer, or why there is none."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.granted: Any = None
+        """The answer's JSON as the SDK returned it; `None` if it was no success."""
+        self.error: Exception | None = None
+        self.is_abandoned = False
+        """Nobody waits any more: no request may begin."""
+
+    @property
+    def is_timeout(self) -> bool:
+        """Whether the platform was too slow."""
+        return isinstance(self.error, requests.Timeout | TimeoutError)
+
+
+class ReadResponse:
+    """An answer that was read, with what the SDK asks of a `requests.Response`."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._body = answer.body
+        self.status_code = answer.status
+
+    @property
+    def text(self) -> str:
+        """The body."""
+        return self._body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """Return the body decoded; ValueError if it is no JSON."""
+        return json.loads(self._body)
+
+    def raise_for_status(self) -> None:
+        """Raise HTTPError if the answer is an error; the text names nothing but the status."""
+        if self.status_code >= _HTTP_ERROR:
+            raise requests.HTTPError(f"HTTP {self.status_code}")
+
+
+class BoundedRequests:
+    """Stands in for `requests` in the SDK's module: with timeouts, bounds, and a record of the answer."""
+
+    def __init__(self) -> None:
+        self._current = threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(requests, name)
+
+    def during(self, opening: Opening, call: Callable[[], Any]) -> Any:
+        """Return `call()`; what it posts on this thread is recorded in `opening`."""
+        self._current.opening = opening
+        return call()
+
+    def post(self, url: str, **kwargs: Any) -> ReadResponse:
+        """Post within the bounds, without following redirects: those would carry the secret elsewhere."""
+        opening: Opening = self._current.opening
+        if opening.is_abandoned:
+            raise requests.ConnectionError("given up before it began")
+        kwargs |= {"timeout": (CONNECT_S, READ_S), "allow_redirects": False, "stream": True}
+        try:
+            with requests.post(url, **kwargs) as response:  # noqa: S113  it is in kwargs
+                body = _read(response)
+        except Exception as exc:
+            opening.error = exc
+            raise
+        opening.answer = Answer(response.status_code, body, response.headers.get("Retry-After"))
+        return ReadResponse(opening.answer)
+
+
+async def open_connection(call: Callable[[], Any], through: BoundedRequests, *, timeout_s: float) -> Opening:
+    """Ask for endpoint and ticket with the SDK's own `open_connection`, off the loop (D1).
+
+    Raises nothing but CancelledError; cancellation is prompt, and no request begins after it.
+
+    Args:
+        call: the SDK's method.
+        through: what it posts with.
+        timeout_s: seconds for the whole; 13 at most.
+    """
+    opening = Opening()
+    work = partial(_open, call, through, opening)
+    try:
+        await in_thread(work, name="dingtalk connections/open", timeout_s=min(timeout_s, OPENING_S))
+    except Exception as exc:  # noqa: BLE001  a timeout, or whatever a newer SDK may let through
+        failed = Opening()  # the thread may still write into the other
+        failed.error = exc
+        return failed
+    finally:
+        opening.is_abandoned = True
+    return opening
+
+
+def _open(call: Callable[[], Any], through: BoundedRequests, opening: Opening) -> None:
+    try:
+        opening.granted = through.during(opening, call)
+    except (ValueError, RecursionError):
+        opening.granted = None  # an answer that is not JSON escapes the SDK (stream.py 181)
+
+
+def _read(response: requests.Response) -> bytes:
+    """Return the body, or its beginning if it is too long or drips."""
+    body, ends_at = b"", monotonic() + READ_S
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES or monotonic() > ends_at:
+            break
+    return body

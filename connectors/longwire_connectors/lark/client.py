@@ -1,0 +1,256 @@
+"""The SDK's WebSocket client, made to serve one connection and to report instead of to retry.
+
+Import this only after `sdk.load`. What is overridden, and why (numbers of `platforms.md` 2.1):
+
+* discovery apart from connecting, so that it can run in a thread (L3);
+* no reading and no reconnecting of its own: the session reads and the parent decides (L4, L5);
+* timings clamped (L9), pings that nothing can end or speed up (L8, L9);
+* the ack waits for the journal, and leaves only on the socket its frame came on;
+* messages in several frames are put together once (L20).
+"""
+# pyright: reportUntypedBaseClass=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false, reportMissingTypeStubs=false
+# The SDK carries no types, and what is overridden is private in it.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, cast
+
+import lark_oapi.ws.client as ws
+from lark_oapi.core.enum import LogLevel
+from websockets.exceptions import ConnectionClosed
+
+from longwire_connectors.base import Host, Link
+from longwire_connectors.lark.liveness import DEFAULT_INTERVAL_S, ping_interval_s
+from longwire_connectors.lark.normalise import CARD_ACTION, normalise
+from longwire_connectors.lark.options import LarkOptions
+from longwire_connectors.lark.parts import MalformedPart, Parts
+from longwire_connectors.lark.payload import MalformedEvent
+from longwire_protocol.event import Event
+
+ACK_WITHIN_S = 3.0
+"""From a frame's arrival: what is acked later is redelivered anyway (Lark's document on receiving events)."""
+
+_log = logging.getLogger(__name__)
+
+DISCOVERY_REFUSED: type[Exception] = ws.ClientException
+DISCOVERY_BUSY: type[Exception] = ws.ServerException
+
+
+class _Arrival:
+    """A frame under way, known to everything its task calls."""
+
+    __slots__ = ("ack_until", "event", "is_understood", "socket")
+
+    def __init__(self, socket: Any, *, ack_until: float) -> None:
+        self.socket = socket
+        self.ack_until = ack_until
+        self.event: Event | None = None
+        self.is_understood = False
+
+
+_arrival: ContextVar[_Arrival | None] = ContextVar("lark_arrival", default=None)
+
+
+class _Handler:
+    """What the SDK calls with a whole payload, on the loop; its result goes into the ack."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def _do_without_validation(self, payload: bytes) -> dict[str, Any] | None:
+        """Make the event; it is handed over when the SDK comes to write the ack, in the same step.
+
+        A payload that is no JSON object makes the SDK answer 500: it is not stored, so it must not count as
+        received, and the four redeliveries that follow are cheap.
+        """
+        arrival = _arrival.get()
+        if arrival is None:
+            raise RuntimeError("the handler was called outside a frame")
+        try:
+            arrival.event = normalise(payload, stamp=self._host.stamp())
+        except MalformedEvent:
+            self._host.count("malformed_event")
+            raise
+        return {} if arrival.event.type == CARD_ACTION else None
+
+
+class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
+    """One connection's client. Made in the loop, used once, ended by `retire`.
+
+    Args:
+        options: whose app.
+        host: stamps events and counts what is refused.
+        link: where events go.
+    """
+
+    def __init__(self, options: LarkOptions, *, host: Host, link: Link) -> None:
+        self._running = asyncio.get_running_loop()
+        ws.loop = self._running  # a module attribute: one account per process (L1)
+        super().__init__(
+            options.app_id,
+            options.app_secret,
+            log_level=LogLevel.WARNING,
+            event_handler=cast("Any", _Handler(host)),  # only its one method is used
+            domain=options.base,
+            auto_reconnect=False,
+        )
+        self._host = host
+        self._link = link
+        self._url = ""
+        self._interval_s = DEFAULT_INTERVAL_S
+        self._parts = Parts()
+        self._are_timings_new = asyncio.Event()
+        self.on_answer: Callable[[], None] = _nothing
+        """Called with each data frame: the platform spoke."""
+        self.on_pong: Callable[[], None] = _nothing
+        """Called with each Lark pong, once its timings are in force."""
+        # Sweeps a cache that is not used any more; as a task of no one's it outlives the loop (L13).
+        self._sweeper: asyncio.Task[None] = self._cache._cron  # noqa: SLF001
+        self._sweeper.cancel()
+
+    @property
+    def socket(self) -> Any:
+        """The connection, `None` before it is open; of `websockets.asyncio.client`."""
+        return self._conn
+
+    @property
+    def connection(self) -> str:
+        """The platform's name of the connection; no secret."""
+        return str(self._conn_id)
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between Lark pings."""
+        return self._interval_s
+
+    def discover(self) -> str:
+        """Ask for the address to connect to, and for the timings; blocks, so run it in a thread.
+
+        Raises:
+            DISCOVERY_REFUSED: a code that is final for the SDK.
+            DISCOVERY_BUSY: a code or HTTP status that passes.
+            Exception: the network's errors, or an answer that cannot be read.
+        """
+        url = cast("object", super()._get_conn_url())
+        if not isinstance(url, str):
+            raise TypeError(f"a URL that is {type(url).__name__}")
+        return url
+
+    async def connect(self, url: str) -> None:
+        """Open the WebSocket at `url`; once in a client's life (a second time would deadlock, L6).
+
+        Raises:
+            HandshakeRefused: the platform said no.
+            Exception: the network's errors; KeyError, ValueError for an address that cannot be used.
+        """
+        if self._conn is not None or self._url:
+            raise RuntimeError("a client serves one connection")
+        self._url = url
+        await self._connect()
+        int(self._service_id)  # every ping carries it
+
+    async def handle(self, message: bytes | str) -> None:
+        """Handle a WebSocket message, in a task of its own."""
+        await self._handle_message(message)
+
+    async def ping_platform(self) -> None:
+        """Send a Lark ping now and in each interval, until the connection is over."""
+        frame = ws._new_ping_frame(int(self._service_id)).SerializeToString()  # noqa: SLF001
+        with contextlib.suppress(ConnectionClosed):  # the reader reports it
+            while True:
+                await self._write_message(frame)
+                await self._interval()
+
+    async def retire(self) -> None:
+        """End what the SDK started."""
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _interval(self) -> None:
+        """Wait for the next ping's time, by the timings then in force."""
+        since = self._running.time()
+        while (left_s := since + self._interval_s - self._running.time()) > 0:
+            self._are_timings_new.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._are_timings_new.wait()
+
+    # What follows overrides the SDK, under its names.
+
+    def _get_conn_url(self) -> str:
+        return self._url
+
+    async def _receive_message_loop(self) -> None:
+        """Do nothing: the session reads. The SDK's would put the loss into a task that nobody awaits."""
+
+    async def _reconnect(self) -> None:
+        """Do nothing: the parent decides."""
+
+    async def _handle_message(self, msg: Any) -> None:
+        arrival = _Arrival(self._conn, ack_until=self._running.time() + ACK_WITHIN_S)
+        _arrival.set(arrival)
+        await super()._handle_message(msg)  # logs what it cannot read, and raises nothing
+        if not arrival.is_understood:
+            self._host.count("malformed_frame")
+
+    async def _handle_control_frame(self, frame: Any) -> None:
+        is_pong = any(h.key == "type" and h.value == "pong" for h in frame.headers)
+        try:
+            await super()._handle_control_frame(frame)
+            _understood()
+        finally:
+            if is_pong:  # an answer, whatever its payload says
+                self._are_timings_new.set()
+                self.on_pong()
+
+    async def _handle_data_frame(self, frame: Any) -> None:
+        self.on_answer()
+        await super()._handle_data_frame(frame)
+        _understood()
+
+    def _combine(self, msg_id: str, sum_: int, seq: int, bs: bytes) -> bytes | None:
+        dropped = self._parts.dropped
+        try:
+            return self._parts.add(msg_id, part=seq, count=sum_, data=bs, now=self._running.time())
+        except MalformedPart as error:
+            self._host.count("malformed_frame")
+            _log.warning("part_refused", extra={"error": str(error)})
+            return None
+        finally:
+            for _ in range(self._parts.dropped - dropped):
+                self._host.count("incomplete_message")
+
+    def _configure(self, conf: Any) -> None:
+        """Take over the one timing that matters here; also called in discovery's thread."""
+        self._interval_s = ping_interval_s(conf.PingInterval, current_s=self._interval_s)
+
+    async def _write_message(self, data: bytes) -> None:
+        """Send a ping at once, an event's ack when the event is stored, or not at all."""
+        arrival = _arrival.get()
+        if arrival is None or arrival.event is None:
+            await super()._write_message(data)
+            return
+        _understood()
+        left_s = max(arrival.ack_until - self._running.time(), 0.0)
+        if not await self._link.hand_over(arrival.event, timeout_s=left_s):
+            self._host.count("ack_withheld")
+            return
+        try:
+            await arrival.socket.send(data)
+        except ConnectionClosed:
+            self._host.count("ack_unsent")  # it is stored, and its redelivery is recognised
+
+
+def _understood() -> None:
+    arrival = _arrival.get()
+    if arrival is not None:
+        arrival.is_understood = True
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,54 @@
+"""The Lark connector's declaration, and its ways in. Imports neither the SDK nor aiohttp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from longwire_connectors.base import Connector, Declaration, Host, Link
+from longwire_connectors.lark import sdk
+from longwire_connectors.lark.openapi import OpenApi
+from longwire_connectors.lark.options import LarkOptions
+from longwire_protocol.link import LinkFailure
+
+__all__ = ["LarkConnector", "LarkOptions"]
+
+
+class LarkConnector(Connector):
+    """Drives Lark or Feishu for one app."""
+
+    declaration = Declaration(
+        options=LarkOptions,
+        platform="lark",
+        secrets=("app_secret",),
+        identity="app_id",
+        extra="lark",
+        methods=("message.create",),
+    )
+
+    def __init__(self, options: LarkOptions, host: Host) -> None:
+        """See `Connector`."""
+        self._options = options
+        self._host = host
+        self._api = OpenApi(options)
+
+    def load(self) -> str:
+        """Import the SDK; see `sdk.load`."""
+        version = sdk.load()
+        from longwire_connectors.lark import session  # noqa: PLC0415  needs the SDK
+
+        self._serve = session.serve
+        return version
+
+    async def serve(self, link: Link) -> LinkFailure:
+        """Make one attempt; see `Connector.serve`."""
+        return await self._serve(self._options, host=self._host, link=link)
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        """Do `message.create`; see `Connector.call`."""
+        if method == "message.create":
+            return await self._api.send_message(params)
+        return await super().call(method, params)
+
+    async def close(self) -> None:
+        """Close the HTTP session."""
+        await self._api.close()

@@ -1,0 +1,203 @@
+"""The way into lark-oapi: its WebSocket client without the 10,000 modules around it.
+
+`import lark_oapi` takes seconds and 157 MB, because its `__init__` imports every API. The client itself needs
+60 modules and uses the event dispatcher only as an annotation. So the top package is put into `sys.modules`
+unexecuted, the dispatcher is a stub while the client is imported, and afterwards both are as anybody else
+expects them: the stub is gone, and the first name asked of `lark_oapi` executes it in full
+(`platforms.md` 3; found to work with 1.4.24 to 1.7.5).
+"""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The SDK carries no types.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import sys
+from collections.abc import Generator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+CLIENT = "lark_oapi.ws.client"
+_DISPATCHER = "lark_oapi.event.dispatcher_handler"
+
+DISCOVERY_TIMEOUTS_S = (3.0, 10.0)
+"""To connect, and between two bytes of the answer. The SDK's own call has none and hung for three days
+(oapi-sdk-python#169); Node's has 15 s in all."""
+OPEN_TIMEOUT_S = 10.0
+"""For TCP, TLS and the WebSocket handshake together; the library's own default."""
+CLOSE_TIMEOUT_S = 0.7
+"""For the closing handshake: a stop is over in about a second, the ack grace before it included."""
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""Largest WebSocket message. The library's 1 MiB ends the connection over large posts (oapi-sdk-python#143);
+Lark's largest are some MiB."""
+
+_log = logging.getLogger(__name__)
+
+
+class HandshakeRefused(Exception):
+    """The server answered the WebSocket handshake with something else than 101."""
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.headers = headers
+
+
+def load() -> str:
+    """Import the SDK's client, bound its calls, quieten its logger; return name and version.
+
+    May be called in a process that has no loop yet, and leaves none behind there.
+
+    Raises:
+        ImportError: lark-oapi or websockets is not installed.
+    """
+    importlib.import_module("websockets.asyncio.client")
+    importlib.import_module("websockets.exceptions")
+    with _no_stray_loop():
+        client = _import_client()
+    _bound(client)
+    _quieten()
+    return f"lark-oapi {importlib.metadata.version('lark-oapi')}"
+
+
+def _import_client() -> ModuleType:
+    if "lark_oapi" in sys.modules:  # in full, or by an earlier call
+        return importlib.import_module(CLIENT)
+    spec = importlib.util.find_spec("lark_oapi")
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError("No module named 'lark_oapi'", name="lark_oapi")
+    try:
+        return _import_lean(spec)
+    except Exception as error:  # noqa: BLE001  a version the recipe does not suit is only slow, not lost
+        _log.warning("lean_import_failed", extra={"error": f"{type(error).__name__}: {error}"})
+        _forget_sdk()
+        return importlib.import_module(CLIENT)
+
+
+def _import_lean(spec: ModuleSpec) -> ModuleType:
+    package = importlib.util.module_from_spec(spec)
+    vars(package)["__getattr__"] = _executing(package, spec)
+    stub = ModuleType(_DISPATCHER)
+    vars(stub)["EventDispatcherHandler"] = object
+    sys.modules["lark_oapi"] = package
+    sys.modules[_DISPATCHER] = stub
+    try:
+        return importlib.import_module(CLIENT)
+    finally:
+        sys.modules.pop(_DISPATCHER, None)
+        vars(sys.modules.get("lark_oapi.event", stub)).pop("dispatcher_handler", None)
+
+
+def _executing(package: ModuleType, spec: ModuleSpec) -> Any:
+    """Return the package's `__getattr__`: it executes the package in full, once, and steps aside."""
+
+    def execute(name: str) -> Any:
+        if name.startswith("__") or "__getattr__" not in vars(package) or spec.loader is None:
+            raise AttributeError(name)
+        del vars(package)["__getattr__"]
+        spec.loader.exec_module(package)
+        return getattr(package, name)
+
+    return execute
+
+
+def _forget_sdk() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lark_oapi"]:
+        del sys.modules[name]
+
+
+class _NoLoop(asyncio.AbstractEventLoop):
+    """Stands for a current loop and holds nothing, so that there is nothing to share."""
+
+
+@contextlib.contextmanager
+def _no_stray_loop() -> Generator[None]:
+    """Give the SDK's import no reason to make a loop.
+
+    It takes the current loop and makes one if there is none (ws/client.py 34-38). In a process that is
+    forked later, every child would share that loop's epoll descriptor.
+    """
+    if asyncio._get_running_loop() is not None:  # noqa: SLF001  the documented way raises where there is none
+        yield
+        return
+    asyncio.set_event_loop(_NoLoop())  # type: ignore[abstract]  # it is only kept
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        if CLIENT in sys.modules:
+            vars(sys.modules[CLIENT])["loop"] = None
+
+
+def _bound(client: ModuleType) -> None:
+    names = vars(client)
+    if not isinstance(names["requests"], _BoundedRequests):
+        names["requests"] = _BoundedRequests(names["requests"])
+        names["websockets"] = _BoundedWebsockets(names["websockets"])
+
+
+def _quieten() -> None:
+    """Let the root's handlers, which redact, be the only ones; INFO prints tickets, DEBUG payloads."""
+    lark = logging.getLogger("Lark")
+    for handler in list(lark.handlers):
+        lark.removeHandler(handler)  # it would print to stdout
+    lark.propagate = True
+    lark.setLevel(logging.WARNING)
+    logging.getLogger("websockets").setLevel(logging.WARNING)  # its DEBUG prints the URL with the ticket
+
+
+class _BoundedRequests:
+    """`requests` as the SDK's module sees it: no call without a timeout."""
+
+    def __init__(self, requests: Any) -> None:
+        self._requests = requests
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._requests, name)
+
+    def post(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.setdefault("timeout", DISCOVERY_TIMEOUTS_S)
+        return self._requests.post(*args, **kwargs)
+
+
+class _BoundedWebsockets:
+    """`websockets` as the SDK's module sees it: with our limits, and refusals told by their headers."""
+
+    def __init__(self, websockets: Any) -> None:
+        self._websockets = websockets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._websockets, name)
+
+    @staticmethod
+    async def connect(uri: str) -> Any:
+        """Open a connection; what the SDK would pass besides is only `proxy=None`.
+
+        The environment's proxies are honoured where the library can (15.0), as by discovery, which goes
+        through `requests` (oapi-sdk-python#143). Pings are sent by us and not by the library, so that each
+        pong is seen.
+
+        Raises:
+            HandshakeRefused: the server said no. The SDK's own reading of it fails where the header
+                `Handshake-Autherrcode` is missing.
+        """
+        from websockets.asyncio.client import connect  # noqa: PLC0415  only after `load`
+        from websockets.exceptions import InvalidStatus  # noqa: PLC0415
+
+        try:
+            return await connect(
+                uri,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                ping_interval=None,
+                max_size=MAX_MESSAGE_BYTES,
+            )
+        except InvalidStatus as error:
+            response = error.response
+            raise HandshakeRefused(response.status_code, dict(response.headers.raw_items())) from error
