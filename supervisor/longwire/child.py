@@ -1,0 +1,303 @@
+"""One incarnation of an account's child: its process, its frames, its heartbeats, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from longwire.childlog import ChildLog
+from longwire.children import ChildrenHub, Peer
+from longwire.config import AccountConfig
+from longwire.liveness import LinkWatch, Remedy, Verdict
+from longwire.process import ChildProcess
+from longwire.watch import Watch
+from longwire_protocol.errors import RetCode
+from longwire_protocol.event import Bot
+from longwire_protocol.frames import (
+    Bootstrap,
+    Command,
+    CommandResult,
+    Connect,
+    Disconnect,
+    FromChild,
+    Heartbeat,
+    Hello,
+    Identity,
+    LinkLost,
+    LinkUp,
+    Stop,
+)
+from longwire_protocol.link import Fault, LinkFailure
+from longwire_protocol.redaction import Redactor
+from longwire_protocol.version import CHILD_PROTOCOL
+
+_log = structlog.get_logger("longwire.child")
+
+_START_S = 60.0
+"""How long a process may take to say hello, in running time: 100 plain imports of lark-oapi on two cores."""
+
+_LATE_SHARE = 0.6
+"""Share of the heartbeat timeout after which missing heartbeats are shown."""
+
+_TERM_SHARE, _KILL_SHARE = 0.5, 0.75
+"""Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""
+
+_LEAST_DEADLINE_S = 0.05
+
+
+class ChildOwner(Protocol):
+    """What a child reports to."""
+
+    def child_ready(self, child: Child) -> None:
+        """It said hello."""
+        ...
+
+    def child_linked(self, child: Child, connection: str) -> None:
+        """Its link is proven."""
+        ...
+
+    def child_unlinked(self, child: Child, failure: LinkFailure) -> None:
+        """Its attempt failed or its link ended."""
+        ...
+
+    def child_identified(self, child: Child, bot: Bot) -> None:
+        """It knows who the bot is."""
+        ...
+
+    def child_late(self, child: Child) -> None:
+        """Its heartbeats are missing, not yet too long."""
+        ...
+
+    def child_on_time(self, child: Child) -> None:
+        """Its heartbeats are back."""
+        ...
+
+    def child_hung(self, child: Child, why: LinkFailure) -> None:
+        """It cannot be trusted any more and must be killed."""
+        ...
+
+    def child_exited(self, child: Child, why: LinkFailure) -> None:
+        """Its process is gone; the last thing it reports."""
+        ...
+
+
+class Yard(msgspec.Struct, frozen=True):
+    """What every child needs of the supervisor."""
+
+    hub: ChildrenHub
+    watch: Watch
+    environment: Mapping[str, str]
+
+
+class Vitals(msgspec.Struct):
+    """What a child last said of itself; times in Unix seconds."""
+
+    beat: Heartbeat | None = None
+    sdk: str | None = None
+    connection: str | None = None
+    connected_at: float | None = None
+    frame_at: float | None = None
+    event_at: float | None = None
+    proof_at: float | None = None
+
+
+class Child:
+    """A running child. Made with its process started.
+
+    Raises:
+        OSError: the system cannot start a process now.
+    """
+
+    def __init__(
+        self, config: AccountConfig, incarnation: int, *, yard: Yard, owner: ChildOwner, bot: Bot | None
+    ) -> None:
+        self.incarnation = incarnation
+        self.vitals = Vitals()
+        self._config = config
+        self._yard = yard
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._peer = Peer(config.account, config.tenant, incarnation, self)
+        self._link = LinkWatch(config.settings.link_timeout_s)
+        self._ladder: list[asyncio.TimerHandle] = []
+        self._commands: dict[int, asyncio.Future[CommandResult]] = {}
+        self._command_ids = itertools.count(1)
+        yard.hub.expect(self._peer)
+        try:
+            self._process = ChildProcess(
+                self._bootstrap(bot), environment=yard.environment, on_exit=self._exited
+            )
+        except OSError:
+            yard.hub.retire(self._peer)
+            raise
+        self._logs = ChildLog(
+            self._process.log_fd,
+            redact=Redactor(config.secret_values()),
+            context={"account": config.account, "incarnation": incarnation},
+        )
+        yard.watch.begin(self, late_s=_START_S, timeout_s=_START_S)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def connect(self) -> None:
+        """Let it make an attempt."""
+        self._yard.hub.send(self._peer, Connect())
+
+    def stop(self) -> None:
+        """Begin the stop ladder; the process is gone within the stop timeout."""
+        timeout_s = self._config.settings.stop_timeout_s
+        self._yard.watch.end(self)
+        self._process.signal(signal.SIGCONT)  # a stopped process hears nothing else
+        if not self._yard.hub.send(self._peer, Stop(grace_s=timeout_s * _TERM_SHARE)):
+            self._terminate()
+        self._ladder = [
+            self._loop.call_later(timeout_s * _TERM_SHARE, self._terminate),
+            self._loop.call_later(timeout_s * _KILL_SHARE, self.kill),
+        ]
+
+    def kill(self) -> None:
+        """End the process group at once."""
+        self._yard.watch.end(self)
+        self._process.signal(signal.SIGKILL)
+
+    async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
+        """Have it do something on the platform; always answers, by the deadline at the latest."""
+        number = next(self._command_ids)
+        answer: asyncio.Future[CommandResult] = self._loop.create_future()
+        self._commands[number] = answer
+        deadline_s = max(deadline_s, _LEAST_DEADLINE_S)
+        frame = Command(id=number, method=method, params=params, deadline_s=deadline_s)
+        try:
+            if not self._yard.hub.send(self._peer, frame):
+                return CommandResult(
+                    id=number, retcode=RetCode.SATURATED, message="the child does not read", retryable=True
+                )
+            async with asyncio.timeout(deadline_s + 1):  # its own answer to the deadline is the better one
+                return await answer
+        except TimeoutError:
+            return CommandResult(
+                id=number, retcode=RetCode.DEADLINE_EXCEEDED, message="the child did not answer in time"
+            )
+        finally:
+            del self._commands[number]
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """See `Watched`."""
+        if verdict is Verdict.LATE:
+            self._owner.child_late(self)
+        elif self.vitals.sdk is None:
+            self._owner.child_hung(self, _failure("start_timeout", f"no hello within {_START_S:g} s"))
+        else:
+            limit_s = self._config.settings.heartbeat_timeout_s
+            self._owner.child_hung(self, _failure("heartbeat_timeout", f"no heartbeat for {limit_s:g} s"))
+
+    def on_frame(self, peer: Peer, frame: FromChild) -> None:
+        """See `children.Owner`."""
+        del peer
+        match frame:
+            case Heartbeat():
+                self._beat(frame)
+            case Hello():
+                self._hello(frame)
+            case LinkUp():
+                self.vitals.connection, self.vitals.connected_at = frame.connection, time.time()
+                self._owner.child_linked(self, frame.connection)
+            case LinkLost():
+                self.vitals.connection = self.vitals.connected_at = None
+                self._owner.child_unlinked(self, frame.failure)
+            case Identity():
+                self._owner.child_identified(self, frame.bot)
+            case CommandResult():
+                answer = self._commands.get(frame.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(frame)
+            case _:  # `stopped` is a courtesy, the exit is what counts; events go another way
+                pass
+
+    def _hello(self, hello: Hello) -> None:
+        if hello.protocol != CHILD_PROTOCOL:
+            text = f"the child speaks version {hello.protocol}, we speak {CHILD_PROTOCOL}: restart us"
+            self._owner.child_hung(self, _failure("version_mismatch", text))
+            return
+        self.vitals.sdk = hello.sdk
+        timeout_s = self._config.settings.heartbeat_timeout_s
+        self._yard.watch.begin(self, late_s=timeout_s * _LATE_SHARE, timeout_s=timeout_s)
+        self._owner.child_ready(self)
+
+    def _beat(self, beat: Heartbeat) -> None:
+        vitals, now = self.vitals, time.time()
+        vitals.beat = beat
+        for name, age in (
+            ("frame_at", beat.last_frame_age_s),
+            ("event_at", beat.last_event_age_s),
+            ("proof_at", beat.socket_proof_age_s),
+        ):
+            if age is not None:
+                setattr(vitals, name, now - age)
+        if self._yard.watch.beat(self):
+            self._owner.child_on_time(self)
+        complaint = self._link.judge(beat, self._yard.watch.running_s)
+        if complaint is None:
+            return
+        remedy, reason = complaint
+        _log.warning("link_in_doubt", account=self._config.account, reason=reason, remedy=remedy.value)
+        if remedy is Remedy.DISCONNECT:
+            self._yard.hub.send(self._peer, Disconnect(reason))
+        else:
+            self._owner.child_hung(self, _failure(reason, "the child did not give its dead link up"))
+
+    def _terminate(self) -> None:
+        self._process.signal(signal.SIGTERM)
+        self._process.signal(signal.SIGCONT)
+
+    def _exited(self, code: int) -> None:
+        for timer in self._ladder:
+            timer.cancel()
+        self._yard.watch.end(self)
+        self._yard.hub.drain()
+        self._yard.hub.retire(self._peer)
+        self._logs.close()
+        for answer in self._commands.values():
+            if not answer.done():
+                answer.set_result(
+                    CommandResult(id=0, retcode=RetCode.CHILD_LOST, message="the account's process ended")
+                )
+        self._owner.child_exited(self, _exit_failure(code))
+
+    def _bootstrap(self, bot: Bot | None) -> Bootstrap:
+        config, settings = self._config, self._config.settings
+        return Bootstrap(
+            account=config.account,
+            tenant=config.tenant,
+            connector=config.connector,
+            incarnation=self.incarnation,
+            endpoint=self._yard.hub.endpoint,
+            token=self._peer.token,
+            options=config.plain_options(),
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            link_timeout_s=settings.link_timeout_s,
+            is_link_timeout_explicit=settings.is_link_timeout_explicit,
+            bot=bot,
+        )
+
+
+def _failure(reason: str, message: str) -> LinkFailure:
+    return LinkFailure(fault=Fault.TRANSIENT, reason=reason, message=message)
+
+
+def _exit_failure(code: int) -> LinkFailure:
+    if code >= 0:
+        text = f"the process ended with exit code {code}"
+    else:
+        text = f"the process was ended by {signal.Signals(-code).name}"
+    return LinkFailure(fault=Fault.TRANSIENT, reason="child_exited", message=text, error_code=str(code))

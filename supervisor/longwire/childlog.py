@@ -1,0 +1,109 @@
+"""What a child prints: always read, so that a full pipe never blocks it; bounded, redacted, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import structlog
+
+from longwire.pacing import TokenBucket
+from longwire_protocol.redaction import Redactor
+
+_READ_BYTES = 65536
+_MAX_LINE_BYTES = 16384
+_LINES_PER_S = 50.0
+_LINES_BURST = 500
+"""A traceback is some 50 lines; a child that floods must not fill the operator's disk or our time."""
+
+_LAST_READS = 16
+
+_LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
+
+
+class ChildLog:
+    """Reads the log pipe of one child and logs its lines under the account's name.
+
+    Args:
+        fd: the read end; owned and closed by this object.
+        redact: blanks secrets once more.
+        context: fields for each line, as `account` and `incarnation`.
+    """
+
+    def __init__(self, fd: int, *, redact: Redactor, context: dict[str, Any]) -> None:
+        self._fd: int | None = fd
+        self._redact = redact
+        self._log = structlog.get_logger("longwire.child").bind(**context)
+        self._loop = asyncio.get_running_loop()
+        self._rest = b""
+        self._dropped = 0
+        now = self._loop.time()
+        self._budget = TokenBucket(rate_per_s=_LINES_PER_S, burst=_LINES_BURST, now=now)
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._read)
+
+    def close(self) -> None:
+        """Read what is left and stop."""
+        for _ in range(_LAST_READS):  # a process that escaped its group may hold the other end for ever
+            if not self._read():
+                break
+        if self._fd is not None:
+            self._end()
+
+    def _read(self) -> bool:
+        """Read once; return whether more may come at once."""
+        if self._fd is None:
+            return False
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _MAX_LINE_BYTES:
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            self._line(line)
+        return True
+
+    def _end(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is None:
+            return
+        self._loop.remove_reader(fd)
+        os.close(fd)
+        if self._rest:
+            self._line(self._rest)
+        if self._dropped:
+            self._log.warning("child_log_lines_dropped", lines=self._dropped)
+
+    def _line(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        if self._budget.take(self._loop.time()) > 0:
+            self._dropped += 1
+            return
+        if self._dropped:
+            self._log.warning("child_log_lines_dropped", lines=self._dropped)
+            self._dropped = 0
+        text = self._redact(line[:_MAX_LINE_BYTES].decode(errors="replace"))
+        fields = _parse(text)
+        level = fields.pop("level", "info")
+        getattr(self._log, level if level in _LEVELS else "info")(fields.pop("event", "output"), **fields)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return the fields of a line of `longwire_connectors.childlog`; anything else is printed by an SDK."""
+    with suppress(msgspec.DecodeError, msgspec.ValidationError):
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        if isinstance(fields.get("event"), str):
+            return {("child_" + k if k in {"account", "incarnation"} else k): v for k, v in fields.items()}
+    return {"event": "output", "text": text}

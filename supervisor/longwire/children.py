@@ -1,0 +1,168 @@
+"""The socket to all children: who is who by one-time token, and frames to and fro.
+
+A child is known by the ZeroMQ routing id from which a hello with a valid token came; frames of other ids are
+dropped. A peer whose process is gone or was replaced is *retired*: its events are still committed, because it
+may have got them acknowledged by nobody and dedup makes that safe, but nothing else of it counts, and it
+gets no `stored`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Protocol
+
+import structlog
+import zmq
+
+from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_protocol.codec import Decoder, encode
+from longwire_protocol.errors import FrameError
+from longwire_protocol.frames import FromChild, HandOver, Hello, Stored, ToChild
+
+_log = structlog.get_logger("longwire.children")
+
+_HIGH_WATER = 1000
+"""Frames queued for one child that does not read; far more than it gets in its heartbeat timeout."""
+
+_OUTBOX = 64
+"""Control frames kept for a child whose ZeroMQ queue is full."""
+
+_RETIRED_S = 30.0
+"""How long frames of a dead child may still come out of our own queues."""
+
+
+class Owner(Protocol):
+    """Whoever the frames of a child are for."""
+
+    def on_frame(self, peer: Peer, frame: FromChild) -> None:
+        """Take a frame of this owner's present child; the first is its hello."""
+        ...
+
+
+class Peer:
+    """One incarnation of one account's child, as the hub sees it."""
+
+    def __init__(self, account: str, tenant: str, incarnation: int, owner: Owner) -> None:
+        self.account = account
+        self.tenant = tenant
+        self.incarnation = incarnation
+        self.owner = owner
+        self.token = token_hex(16)
+        self.routing_id: bytes | None = None
+        self.is_retired = False
+        self.outbox: deque[bytes] = deque()
+        self.stored_up_to = 0
+        self.told_stored = 0
+
+
+class ChildrenHub:
+    """Owns the ROUTER socket of the children.
+
+    Args:
+        context: the supervisor's own ZeroMQ context.
+        endpoint: `ipc://...` in a folder only we can enter.
+        hand_over: takes the events of a child to the journal.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        *,
+        hand_over: Callable[[Peer, HandOver], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self._hand_over = hand_over
+        self._expected: dict[str, Peer] = {}
+        self._peers: dict[bytes, Peer] = {}
+        self._blocked: set[Peer] = set()
+        self._decode = Decoder[FromChild](FromChild)
+        socket = new_socket(context, zmq.ROUTER, high_water=_HIGH_WATER)
+        socket.bind(endpoint)
+        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+
+    def expect(self, peer: Peer) -> None:
+        """Accept one hello with the peer's token."""
+        self._expected[peer.token] = peer
+
+    def send(self, peer: Peer, frame: ToChild) -> bool:
+        """Send a control frame; return whether it is on its way (a hung child's queue may be full)."""
+        if peer.routing_id is None or peer.is_retired or len(peer.outbox) >= _OUTBOX:
+            return False
+        peer.outbox.append(encode(frame))
+        self._flush_peer(peer)
+        return True
+
+    def stored(self, peer: Peer, up_to: int) -> None:
+        """Tell a child that its events up to this number are on disk; an old incarnation is told nothing."""
+        peer.stored_up_to = max(peer.stored_up_to, up_to)
+        self._flush_peer(peer)
+
+    def retire(self, peer: Peer) -> None:
+        """The process is gone: only its events count from now on, and those for a little while."""
+        self._expected.pop(peer.token, None)
+        peer.is_retired = True
+        peer.outbox.clear()
+        self._blocked.discard(peer)
+        if peer.routing_id is not None:
+            asyncio.get_running_loop().call_later(_RETIRED_S, self._peers.pop, peer.routing_id, None)
+
+    def drain(self) -> None:
+        """Read all that waits, before anyone is judged for silence."""
+        self._channel.drain()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._channel.close()
+
+    def _on_message(self, parts: list[bytes]) -> None:
+        routing_id, body = parts[0], parts[-1]
+        peer = self._peers.get(routing_id)
+        try:
+            frame = self._decode(body)
+        except FrameError as exc:
+            account = peer.account if peer else None
+            _log.error("unreadable_frame_of_child", account=account, error=str(exc))
+            return
+        if peer is None:
+            peer = self._welcome(routing_id, frame)
+            if peer is None:
+                return
+        if isinstance(frame, HandOver):
+            self._hand_over(peer, frame)
+        elif not peer.is_retired:
+            peer.owner.on_frame(peer, frame)
+
+    def _welcome(self, routing_id: bytes, frame: FromChild) -> Peer | None:
+        peer = self._expected.pop(frame.token, None) if isinstance(frame, Hello) else None
+        if peer is None:
+            _log.warning("stranger_on_the_children_socket", kind=type(frame).__name__)
+            return None
+        peer.routing_id = routing_id
+        self._peers[routing_id] = peer
+        return peer
+
+    def _flush(self) -> None:
+        for peer in tuple(self._blocked):
+            self._flush_peer(peer)
+
+    def _flush_peer(self, peer: Peer) -> None:
+        if peer.is_retired or peer.routing_id is None:
+            return
+        self._blocked.discard(peer)
+        while peer.outbox:
+            if not self._send_now(peer, peer.outbox[0]):
+                return
+            peer.outbox.popleft()
+        if peer.told_stored < peer.stored_up_to and self._send_now(peer, encode(Stored(peer.stored_up_to))):
+            peer.told_stored = peer.stored_up_to
+
+    def _send_now(self, peer: Peer, frame: bytes) -> bool:
+        assert peer.routing_id is not None  # noqa: S101  # for the type checker
+        sent = self._channel.send((peer.routing_id, frame))
+        if sent is Sent.FULL:
+            self._blocked.add(peer)
+        return sent is Sent.OK

@@ -1,0 +1,102 @@
+"""`longwire` itself: the verbs, where to find them, and how errors end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from longwire.cli.exits import INTERRUPTED, ExitCode, exit_code
+from longwire.cli.lazy import LazyGroup, Verb
+from longwire_protocol.errors import ConfigError, LongwireError
+from longwire_protocol.version import __version__
+
+VERBS = {
+    "run": Verb("longwire.cli.run:run", "Run the supervisor in the foreground."),
+    "demo": Verb("longwire.cli.demo:demo", "Watch it work, and heal, against simulators."),
+    "check": Verb("longwire.cli.check:check", "Check the configuration; every error at once."),
+    "status": Verb("longwire.cli.status:status", "Show the supervisor and every account."),
+    "accounts": Verb("longwire.cli.accounts:accounts", "List, show, start, stop and restart accounts."),
+    "events": Verb("longwire.cli.events:events", "Read the journal."),
+    "send": Verb("longwire.cli.send:send", "Send a text to a chat."),
+    "simulate": Verb("longwire.cli.simulate:simulate", "Run the Lark and DingTalk simulators."),
+}
+
+
+class Shell(LazyGroup):
+    """The group of all verbs; turns whatever ends a verb into a message and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and leave the process with its exit code."""
+        kwargs["standalone_mode"] = False
+        try:
+            status = super().main(*args, **kwargs)
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except click.ClickException as exc:
+            _complain_of_usage(exc)
+            sys.exit(ExitCode.USAGE)
+        except LongwireError as exc:
+            _complain(exc)
+            sys.exit(exit_code(exc))
+        except Exception:  # noqa: BLE001 - the process's edge
+            traceback.print_exc()
+            click.echo("longwire: this is a bug; please report it with what is above", err=True)
+            sys.exit(ExitCode.BUG)
+        sys.exit(status if isinstance(status, int) else ExitCode.OK)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a reader that has had enough (`| head`) is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit complains
+            ctx.exit(ExitCode.OK)
+        return result
+
+
+@click.group(
+    "longwire",
+    cls=Shell,
+    verbs=VERBS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="LONGWIRE_CONFIG",
+    default="longwire.toml",
+    show_default=True,
+    help="The configuration; LONGWIRE_CONFIG names it, too.",
+)
+@click.version_option(__version__)
+@click.pass_context
+def main(ctx: click.Context, config: Path) -> None:
+    """Keep other people's long connections alive.
+
+    Verbs that talk to a running supervisor find it by LONGWIRE_ENDPOINT, or else by the first endpoint of the
+    configuration.
+    """
+    ctx.obj = config
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(ExitCode.USAGE)
+
+
+def _complain_of_usage(error: click.ClickException) -> None:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+    click.echo(f"longwire: {error.format_message()}", err=True)
+
+
+def _complain(error: LongwireError) -> None:
+    problems = error.problems if isinstance(error, ConfigError) else (error,)
+    for problem in problems:
+        click.echo(f"longwire: {problem}", err=True)

@@ -1,0 +1,160 @@
+"""Tables for people, from what a supervisor answers; fields that it does not send are left empty."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from longwire.cli.output import printable
+
+_PIPE_WIDTH: Final = 200
+"""Columns where there is no terminal to ask: `| grep` wants whole lines."""
+
+_STYLES: Final = {
+    "ok": "green",
+    "online": "green",
+    "starting": "yellow",
+    "connecting": "yellow",
+    "backoff": "yellow",
+    "degraded": "yellow",
+    "draining": "yellow",
+    "stopping": "dim",
+    "stopped": "dim",
+    "parked": "bold red",
+}
+_QUIET_STATES: Final = ("online", "stopped")
+"""States that need no line of explanation."""
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class _Supervisor(msgspec.Struct):
+    version: str = "?"
+    pid: int | None = None
+    uptime_s: float = 0.0
+    endpoint: str = ""
+    state: str = "?"
+    reason: str | None = None
+
+
+class _Account(msgspec.Struct):
+    account: str
+    tenant: str = ""
+    connector: str = ""
+    state: str = "?"
+    reason: str | None = None
+    error_code: str | None = None
+    message: str | None = None
+    user_action: str | None = None
+    since: float | None = None
+    next_retry_at: float | None = None
+    restarts: int | None = None
+    last_event_at: float | None = None
+
+
+def show_status(data: Mapping[str, Any]) -> None:
+    """Print the supervisor's line and the table of accounts."""
+    supervisor = msgspec.convert(data["supervisor"], _Supervisor)
+    console = _console()
+    line = Text(f"longwire {supervisor.version}  pid {supervisor.pid}  up {span(supervisor.uptime_s)}  ")
+    line.append(supervisor.state, style=_STYLES.get(supervisor.state, ""))
+    if supervisor.reason:
+        line.append(f" ({printable(supervisor.reason)})")
+    console.print(line.append(f"  {supervisor.endpoint}"))
+    _print_accounts(console, data["accounts"])
+
+
+def show_accounts(found: Iterable[Mapping[str, Any]]) -> None:
+    """Print the table of accounts."""
+    _print_accounts(_console(), found)
+
+
+def show_account(data: Mapping[str, Any]) -> None:
+    """Print every field of an account that has a value."""
+    now = time.time()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in data.items():
+        if value is not None:
+            table.add_row(Text(name, style="bold"), Text(printable(_field(name, value, now))))
+    _console().print(table)
+
+
+def _field(name: str, value: object, now: float) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and name.endswith(("since", "_at")):
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+        return f"{when}, {_ago(value, now)}"
+    return msgspec.json.encode(value).decode()
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in its largest unit."""
+    for unit_s, unit in _UNITS:
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def explanation(account: Mapping[str, Any], *, now: float) -> str:
+    """Return why an account is not online and what is to be done; empty where there is nothing to say."""
+    return _explanation(msgspec.convert(account, _Account), now)
+
+
+def _explanation(account: _Account, now: float) -> str:
+    if account.state in _QUIET_STATES:
+        return ""
+    code = f" ({account.error_code})" if account.error_code else ""
+    why = account.message or account.reason
+    parts = [f"{why}{code}"] if why else []
+    if account.next_retry_at is not None:
+        parts.append(f"next attempt in {span(account.next_retry_at - now)}")
+    if account.user_action:
+        parts.append(account.user_action)
+    return "; ".join(parts)
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+_COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
+    "account": lambda account, _: account.account,
+    "tenant": lambda account, _: account.tenant,
+    "connector": lambda account, _: account.connector,
+    "state": lambda account, _: account.state,
+    "since": lambda account, now: _ago(account.since, now),
+    "restarts": lambda account, _: "" if account.restarts is None else str(account.restarts),
+    "last event": lambda account, now: _ago(account.last_event_at, now),
+}
+
+
+def _print_accounts(console: Console, found: Iterable[Mapping[str, Any]]) -> None:
+    now = time.time()
+    accounts = [msgspec.convert(account, _Account) for account in found]
+    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD)
+    for account in accounts:
+        table.add_row(*(_cell(column(account, now)) for column in _COLUMNS.values()))
+    console.print(table)
+    for account in accounts:
+        if explained := _explanation(account, now):
+            console.print(Text(printable(f"{account.account}: {explained}")))
+
+
+def _cell(text: str) -> Text:
+    return Text(printable(text), style=_STYLES.get(text, ""))
+
+
+def _ago(at: float | None, now: float) -> str:
+    if at is None:
+        return ""
+    return f"{span(now - at)} ago" if at <= now else f"in {span(at - now)}"

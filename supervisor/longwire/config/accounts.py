@@ -1,0 +1,140 @@
+"""`[accounts]`: what each account is, and what accounts demand of each other."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final
+
+import msgspec
+
+from longwire.config import layers
+from longwire.config.layers import SETTING_KEYS, Layer
+from longwire.config.options import Sources, account_options
+from longwire.config.secrets import Secret
+from longwire.config.settings import AccountConfig
+from longwire.config.tables import Table
+from longwire_protocol.declaration import ConnectorSpec
+
+DEFAULT_TENANT = "default"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_OWN_KEYS: Final = ("connector", "tenant", "allow_shared_app")
+_RESERVED: Final = frozenset({*_OWN_KEYS, *SETTING_KEYS})
+_Tenant = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as read; its mistakes are reported, so without any it can become an `AccountConfig`."""
+
+    name: str
+    table: Table
+    spec: ConnectorSpec
+    tenant: str
+    allow_shared_app: bool
+    layers: tuple[Layer, ...]
+    options: dict[str, object]
+
+    def finished(self) -> AccountConfig:
+        """Return the account; only after nothing was found wrong with the configuration."""
+        return AccountConfig(
+            account=self.name,
+            connector=self.spec.name,
+            tenant=self.tenant,
+            allow_shared_app=self.allow_shared_app,
+            settings=layers.settings(self.layers),
+            options=self.options,
+        )
+
+
+def drafts(
+    table: Table, defaults: Layer, *, specs: Mapping[str, ConnectorSpec], sources: Sources
+) -> list[Draft]:
+    """Return the accounts in the order of the file, but for those without a usable connector."""
+    layers.check([defaults])
+    read = [_draft(name, table, defaults, specs=specs, sources=sources) for name in table]
+    found = [draft for draft in read if draft is not None]
+    _refuse_shared_apps(found)
+    return found
+
+
+def _draft(
+    name: str,
+    parent: Table,
+    defaults: Layer,
+    *,
+    specs: Mapping[str, ConnectorSpec],
+    sources: Sources,
+) -> Draft | None:
+    if _NAME.fullmatch(name) is None:
+        parent.problem(name, "is no account name: 1 to 63 of a-z A-Z 0-9 . _ -, the first a letter or digit")
+    table = parent.table_or_none(name)
+    if table is None:
+        return None
+    tenant: str = table.get("tenant", _Tenant, DEFAULT_TENANT)
+    allow_shared_app: bool = table.get("allow_shared_app", bool, False)
+    own = layers.written(table)
+    spec = _connector(table, specs)
+    if spec is None:  # so it is not known what other keys there should be
+        layers.check([own, defaults])
+        return None
+    stack = (own, defaults, layers.declared(spec, account=table))
+    layers.check(stack)
+    table.refuse_unknown([*_RESERVED, *(option.name for option in spec.options)])
+    return Draft(
+        name=name,
+        table=table,
+        spec=spec,
+        tenant=tenant,
+        allow_shared_app=allow_shared_app,
+        layers=stack,
+        options=account_options(table, spec, sources),
+    )
+
+
+def _connector(table: Table, specs: Mapping[str, ConnectorSpec]) -> ConnectorSpec | None:
+    installed = ", ".join(sorted(specs)) or "none"
+    if "connector" not in table:
+        table.problem("connector", f"missing; installed are {installed}")
+        return None
+    name: str | None = table.get("connector", str)
+    if name is None:
+        return None
+    spec = specs.get(name)
+    if spec is None:
+        table.problem("connector", f"no connector {name!r} is installed; installed are {installed}")
+        return None
+    if error := _flaw(spec):
+        table.problem("connector", f"the connector {name!r} of {spec.distribution} cannot be used: {error}")
+        return None
+    return spec
+
+
+def _flaw(spec: ConnectorSpec) -> str | None:
+    if spec.error is not None:
+        return spec.error
+    if clashing := sorted(_RESERVED & {option.name for option in spec.options}):
+        return f"its options {', '.join(clashing)} are keys of every account"
+    return None
+
+
+def _refuse_shared_apps(found: Iterable[Draft]) -> None:
+    users: defaultdict[tuple[str, object], list[Draft]] = defaultdict(list)
+    for draft in found:
+        identity = draft.spec.identity
+        if identity is not None and isinstance(value := draft.options.get(identity), str | int | Secret):
+            users[draft.spec.name, value].append(draft)
+    for sharing in users.values():
+        for draft in sharing:
+            if len(sharing) > 1 and not draft.allow_shared_app:
+                _refuse_shared_app(draft, [other.name for other in sharing if other is not draft])
+
+
+def _refuse_shared_app(draft: Draft, others: Iterable[str]) -> None:
+    """Report it without the value, which may be a secret."""
+    message = (
+        f"names the same app as the account {' and '.join(others)}: the platform would deal its events out "
+        "between them at random; set allow_shared_app = true on each of them if that is meant"
+    )
+    draft.table.problem(str(draft.spec.identity), message)

@@ -1,0 +1,99 @@
+"""An account's settings in layers, nearest first: itself, `[defaults]`, its connector, built in.
+
+`[defaults]` was written by the operator, so it beats what a connector declares for itself.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from longwire.config.settings import AccountSettings
+from longwire.config.tables import Table
+from longwire_protocol.declaration import ConnectorSpec
+
+_COMPUTED: Final = "is_link_timeout_explicit"
+_FIELDS: Final = {
+    field.name: field for field in msgspec.structs.fields(AccountSettings) if field.name != _COMPUTED
+}
+
+SETTING_KEYS: Final = tuple(_FIELDS)
+"""The keys of `[defaults]`, all of which an account may have too."""
+
+_BROKEN: Final = object()
+"""The value of a key whose mistake is reported already; rules about it would only add noise."""
+
+
+class Layer(NamedTuple):
+    """Some of the settings, and how to report what is wrong with one of them."""
+
+    values: Mapping[str, object]
+    blame: Callable[[str, str], None]
+    is_written: bool = False
+    """Whether the operator wrote it."""
+
+
+def written(table: Table) -> Layer:
+    """Return the settings among a table's keys; values that cannot be are reported."""
+    values = {name: table.get(name, field.type, _BROKEN) for name, field in _FIELDS.items() if name in table}
+    return Layer(values, table.problem, is_written=True)
+
+
+def declared(spec: ConnectorSpec, *, account: Table) -> Layer:
+    """Return the connector's own defaults; a mistake in them is reported at the account that uses it."""
+    values = {"backoff_initial_s": spec.backoff_initial_s, "backoff_max_s": spec.backoff_max_s}
+
+    def blame(key: str, message: str) -> None:
+        del key  # the account has none of that name
+        account.problem("connector", message)
+
+    return Layer(values, blame)
+
+
+class _Rule(NamedTuple):
+    """The setting `larger` must not be under `smaller`, nor equal to it where `is_strict`."""
+
+    smaller: str
+    larger: str
+    is_strict: bool
+
+
+_RULES: Final = (
+    _Rule("heartbeat_interval_s", "heartbeat_timeout_s", is_strict=True),
+    # Proof of the link travels with the heartbeats, so it is always up to one interval old.
+    _Rule("heartbeat_interval_s", "link_timeout_s", is_strict=True),
+    _Rule("backoff_initial_s", "backoff_max_s", is_strict=False),
+)
+
+
+def check(layers: Sequence[Layer]) -> None:
+    """Report what one setting demands of another, at the nearest layer that sets one of the two."""
+    merged = _merged(layers)
+    for rule in _RULES:
+        smaller, larger = merged.get(rule.smaller), merged.get(rule.larger)
+        if not (isinstance(smaller, int | float) and isinstance(larger, int | float)):
+            continue  # broken and reported, or not known without the connector
+        if larger < smaller or (rule.is_strict and larger == smaller):
+            relation = "greater than" if rule.is_strict else "at least"
+            _blame(rule, layers, f"{larger:g} must be {relation} {rule.smaller}, which is {smaller:g}")
+
+
+def _blame(rule: _Rule, layers: Sequence[Layer], message: str) -> None:
+    key, layer = next(
+        (key, layer) for layer in layers for key in (rule.larger, rule.smaller) if key in layer.values
+    )
+    layer.blame(key, f"{rule.larger} = {message}")
+
+
+def settings(layers: Sequence[Layer]) -> AccountSettings:
+    """Return the settings of layers in which nothing was found wrong."""
+    is_explicit = any("link_timeout_s" in layer.values for layer in layers if layer.is_written)
+    return msgspec.convert({**_merged(layers), _COMPUTED: is_explicit}, AccountSettings)
+
+
+def _merged(layers: Sequence[Layer]) -> Mapping[str, object]:
+    built_in = {name: field.default for name, field in _FIELDS.items() if not field.required}
+    return ChainMap(*(dict(layer.values) for layer in layers), built_in)

@@ -1,0 +1,121 @@
+"""From a file or mapping to a `Config`, or every mistake at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from longwire.config import layers, secrets, sections
+from longwire.config.accounts import drafts
+from longwire.config.layers import SETTING_KEYS
+from longwire.config.options import Sources
+from longwire.config.settings import Config
+from longwire.config.tables import Table
+from longwire_protocol.declaration import ConnectorSpec
+from longwire_protocol.errors import ConfigError, Problem
+
+_TABLES: Final = ("supervisor", "defaults", "accounts")
+_LATER: Final = ("webhooks", "clients", "web")
+
+
+def read_config_file(path: Path) -> str:
+    """Return the text of a configuration file. Raises OSError and UnicodeDecodeError."""
+    return path.read_text(encoding="utf-8")
+
+
+def load(
+    path: Path,
+    *,
+    specs: Mapping[str, ConnectorSpec],
+    environ: Mapping[str, str],
+    read_config: Callable[[Path], str] = read_config_file,
+    read_secret: Callable[[Path], str] = secrets.read_secret_file,
+) -> Config:
+    """Return the configuration in the file.
+
+    Args:
+        path: the TOML file; relative paths in it count from its folder.
+        specs: the installed connectors, as `load_specs` finds them.
+        environ: where `env:` secrets are.
+        read_config: reads the file.
+        read_secret: reads the files of `file:` secrets.
+
+    Raises:
+        ConfigError: with every mistake found.
+    """
+    path = path.absolute()
+    values = _parsed(path, read_config)
+    sources = Sources(path.parent, environ, read_secret)
+    return _checked(values, specs=specs, sources=sources, path=path)
+
+
+def from_mapping(
+    values: Mapping[str, Any],
+    *,
+    base: Path,
+    specs: Mapping[str, ConnectorSpec],
+    environ: Mapping[str, str],
+    read_secret: Callable[[Path], str] = secrets.read_secret_file,
+) -> Config:
+    """Return the configuration in a mapping of the same shape as the file.
+
+    `base` is the folder from which relative paths count; the rest is as for `load`.
+
+    Raises:
+        ConfigError: with every mistake found.
+    """
+    sources = Sources(base.absolute(), environ, read_secret)
+    return _checked(values, specs=specs, sources=sources, path=None)
+
+
+def client_endpoint(path: Path, *, read_config: Callable[[Path], str] = read_config_file) -> str:
+    """Return the first endpoint that the file gives; whatever else is wrong in it is not looked at.
+
+    Raises:
+        ConfigError: the file cannot be read, or its endpoint or data folder cannot be used.
+    """
+    path = path.absolute()
+    problems: list[Problem] = []
+    root = Table(_parsed(path, read_config), place="", problems=problems)
+    endpoints = sections.endpoints(root.table("supervisor"), base=path.parent)
+    if problems:
+        raise ConfigError(problems)
+    return endpoints[0]
+
+
+def _parsed(path: Path, read_config: Callable[[Path], str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_config(path))
+    except OSError as exc:
+        problem = f"{path} cannot be read: {exc.strerror or exc}"
+    except UnicodeDecodeError:  # before its base ValueError; it knows the bytes, so it is no cause
+        problem = f"{path} is not UTF-8 text"
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        problem = f"{path} is not valid TOML: {exc}"
+    raise ConfigError([Problem("", problem)])
+
+
+def _checked(
+    values: Mapping[str, Any], *, specs: Mapping[str, ConnectorSpec], sources: Sources, path: Path | None
+) -> Config:
+    problems: list[Problem] = []
+    root = Table(values, place="", problems=problems)
+    _check_tables(root)
+    supervisor = sections.supervisor_settings(root.table("supervisor"), base=sources.base)
+    defaults = root.table("defaults")
+    defaults.refuse_unknown(SETTING_KEYS)
+    found = drafts(root.table("accounts"), layers.written(defaults), specs=specs, sources=sources)
+    if problems:
+        raise ConfigError(problems)
+    return Config(
+        supervisor=supervisor, accounts={draft.name: draft.finished() for draft in found}, path=path
+    )
+
+
+def _check_tables(root: Table) -> None:
+    for name in _LATER:
+        if name in root:
+            root.problem(name, f"this version has no [{name}]; a later one will")
+    root.refuse_unknown(_TABLES, except_for=_LATER, what="table")

@@ -1,0 +1,92 @@
+"""A connector's own keys of an account, checked one by one against what the connector declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from longwire.config import secrets
+from longwire.config.secrets import Secret, UnresolvableSecret
+from longwire.config.tables import Invalid, Table, convert
+from longwire_protocol.declaration import ConnectorSpec, OptionSpec
+
+_SCALARS: Final[Mapping[str, type]] = {"string": str, "integer": int, "number": float, "boolean": bool}
+_ARRAY: Final = "array of "
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where secrets come from."""
+
+    base: Path
+    """The folder from which relative paths count."""
+    environ: Mapping[str, str]
+    read_file: Callable[[Path], str]
+
+
+def account_options(table: Table, spec: ConnectorSpec, sources: Sources) -> dict[str, object]:
+    """Return the options that the account gives, secrets resolved; what is wrong is reported and left out."""
+    options: dict[str, object] = {}
+    for option in spec.options:
+        if option.name in table:
+            value = _value(table, option, sources)
+            if value is not None:
+                options[option.name] = value
+        elif option.required:
+            table.problem(option.name, _missing(option, spec))
+    return options
+
+
+def _missing(option: OptionSpec, spec: ConnectorSpec) -> str:
+    meaning = f": {option.description}" if option.description else ""
+    return f"missing; the connector {spec.name!r} needs it{meaning}"
+
+
+def _value(table: Table, option: OptionSpec, sources: Sources) -> object:
+    if option.is_secret:
+        return _secret(table, option, sources)
+    value: object = table.get(option.name, kind_of(option))
+    if isinstance(value, str) and secrets.is_variable(value):
+        table.problem(option.name, "env: is for secrets only; write the value itself")
+        return None
+    return value
+
+
+def _secret(table: Table, option: OptionSpec, sources: Sources) -> Secret | None:
+    written: str | None = table.get(option.name, str)
+    if written is None:
+        return None
+    try:
+        secret = secrets.resolve(
+            written, base=sources.base, environ=sources.environ, read_file=sources.read_file
+        )
+        convert(secret.reveal(), kind_of(option))
+    except UnresolvableSecret as exc:
+        table.problem(option.name, str(exc))
+        return None
+    except Invalid as exc:
+        table.problem(option.name, exc.message)
+        return None
+    return secret
+
+
+def kind_of(option: OptionSpec) -> Any:
+    """Return the type that msgspec checks a value of the option against."""
+    if option.type == "any":
+        return Any
+    if option.type.startswith(_ARRAY):
+        return list[_scalar(option, option.type.removeprefix(_ARRAY))]  # type: ignore[misc]  # made at run time
+    return _scalar(option, option.type)
+
+
+def _scalar(option: OptionSpec, name: str) -> Any:
+    if option.choices:
+        return Literal[option.choices]
+    limits = {
+        limit: value
+        for limit, value in msgspec.structs.asdict(option.constraints).items()
+        if value is not None
+    }
+    return Annotated[_SCALARS[name], msgspec.Meta(**limits)]

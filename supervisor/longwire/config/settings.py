@@ -1,0 +1,121 @@
+"""The settings after every check: what the supervisor works with.
+
+The types carry the limits. Unknown keys, and what one setting demands of another, are looked after where the
+file is read (`sections`, `accounts`), because all mistakes are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from longwire.config.secrets import Secret
+
+_DAY_S = 86_400.0
+
+
+class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[supervisor]`."""
+
+    data_dir: Path
+    """Where the journal, sockets and state are, absolute; made with mode 0700. In the file relative to the
+    file's own folder; `var` by default, so that a project keeps its data beside its configuration."""
+
+    endpoints: tuple[str, ...]
+    """Where clients connect, ipc paths absolute, at least one. In the file `endpoint`, a string or an array;
+    by default `longwire.sock` in `data_dir`, which only the owner can enter."""
+
+    connect_rate_per_s: Annotated[float, msgspec.Meta(gt=0.0, le=10_000.0)] = 50.0
+    """New platform connections per second and connector. 50: a hundred accounts are up within seconds, and a
+    platform does not see a thundering herd."""
+
+    connect_burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
+    """Connections of a connector that may be opened at once before the rate bites. 50: a second's worth."""
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[defaults]` and what an account sets itself. Seconds, unless the name says otherwise."""
+
+    isolation: Literal["fork", "spawn"] = "spawn"
+    """How the child is made: forked from a warm template, or a fresh process. `spawn`, as long as there are
+    no templates."""
+
+    heartbeat_interval_s: Annotated[float, msgspec.Meta(ge=0.05, le=60.0)] = 1.0
+    """How often the child's loop says that it turns. 1: a hundred children cost under 1 % of a core, and a
+    hang is known to the second."""
+
+    heartbeat_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3_600.0)] = 5.0
+    """Silence after which the child counts as hung and is killed; longer than the interval. 5: a few beats
+    may be lost to a garbage collection or a busy machine."""
+
+    link_timeout_s: Annotated[float, msgspec.Meta(ge=0.5, le=_DAY_S)] = 60.0
+    """How old the peer's last frame or pong may get; the child pings every third of it. 60: a ping each 20 s
+    also keeps NAT tables and proxies warm, which forget after 30 s and more."""
+
+    is_link_timeout_explicit: bool = False
+    """Whether the file sets `link_timeout_s`, here or in `[defaults]`; no key of the file. Lark's pong window
+    follows a chosen value where it is the longer."""
+
+    stop_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=600.0)] = 4.0
+    """The whole of a stop, from the request to the process being gone. 4: honcho kills after 5."""
+
+    stable_after_s: Annotated[float, msgspec.Meta(ge=0.0, le=_DAY_S)] = 60.0
+    """How long a link must have been proven until the backoff returns to its beginning. 60: not less than the
+    longest usual delay, so that a platform that accepts and drops counts as failing."""
+
+    backoff_initial_s: Annotated[float, msgspec.Meta(ge=0.0, le=_DAY_S)]
+    """d of the first retry; the delay is uniform in [d/2, d]. By default what the connector declares, as
+    platforms differ in patience (Lark 0.1, DingTalk 20). 0: at once."""
+
+    backoff_max_s: Annotated[float, msgspec.Meta(ge=0.0, le=_DAY_S)]
+    """Cap of d = min(max, initial x 2^n); not under the initial one. By default what the connector declares
+    (Lark 60, DingTalk 300)."""
+
+    memory_limit_mb: Annotated[int, msgspec.Meta(ge=16, le=1_048_576)] = 256
+    """Proportional memory (PSS) in MiB at which the child is replaced, planned and without loss. 256: a child
+    with all of lark-oapi imported has 161."""
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`[accounts.NAME]`, complete. Equal means: nothing to do at a reload. Its repr shows no secret."""
+
+    account: str
+    """The name, unique in the file."""
+
+    connector: str
+    """Which connector drives it."""
+
+    tenant: str = "default"
+    """To whom it belongs. `default` serves those who have only one."""
+
+    allow_shared_app: bool = False
+    """Whether another account may use the same app, though the platform then deals events out at random."""
+
+    settings: AccountSettings
+
+    options: Mapping[str, object]
+    """The connector's own keys as the file gives them, secrets resolved and wrapped in `Secret`."""
+
+    def plain_options(self) -> dict[str, Any]:
+        """Return the options with their secrets in the clear: for the child's private descriptor alone."""
+        return {
+            key: value.reveal() if isinstance(value, Secret) else value for key, value in self.options.items()
+        }
+
+    def secret_values(self) -> tuple[str, ...]:
+        """Return the secrets in the clear: what a `Redactor` has to blank."""
+        return tuple(value.reveal() for value in self.options.values() if isinstance(value, Secret))
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration that passed every check."""
+
+    supervisor: SupervisorSettings
+    accounts: Mapping[str, AccountConfig]
+    """By name, in the order of the file."""
+
+    path: Path | None = None
+    """The file it came from, absolute; `None` for a host's own mapping."""

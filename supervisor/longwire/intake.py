@@ -1,0 +1,101 @@
+"""From the children to the journal: what was handed over is written, and only then called stored."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from uuid import uuid4
+
+from longwire.children import ChildrenHub, Peer
+from longwire.journal import Arrival, Commit, Journal
+from longwire.status import AccountStatus
+from longwire_protocol.codec import encode_event
+from longwire_protocol.event import Event
+from longwire_protocol.frames import HandOver
+
+Tell = Callable[[str, int, int], None]
+
+
+class Intake:
+    """Appends events to the journal and tells the children what is on disk.
+
+    What the journal does not take now is held here. That is bounded, because a child hands over no more
+    than its window (`longwire_connectors.handover`) before something of it is stored.
+
+    Args:
+        journal: where events go.
+        counted: told account, new events and duplicates after each commit.
+    """
+
+    def __init__(self, journal: Journal, *, counted: Tell) -> None:
+        self._journal = journal
+        self._counted = counted
+        self._held: deque[tuple[Peer, HandOver]] = deque()
+        self.hub: ChildrenHub | None = None
+
+    def hand_over(self, peer: Peer, frame: HandOver) -> None:
+        """Take the events of a child, of an old incarnation too."""
+        self._held.append((peer, frame))
+        self._pump()
+
+    def report(self, status: AccountStatus, *, platform: str) -> None:
+        """Put a change of an account's state into the journal, as an `account.status` event."""
+        now = time.time()
+        event = Event(
+            id=uuid4().hex,
+            type="account.status",
+            time=status.since,
+            recv_time=now,
+            tenant=status.tenant,
+            account=status.account,
+            platform=platform,
+            bot=status.bot,
+            raw=status,
+        )
+        arrival = Arrival(
+            account=status.account,
+            tenant=status.tenant,
+            incarnation=status.incarnation,
+            number=0,
+            type=event.type,
+            chat=None,
+            dedup_key=None,
+            recv_time=now,
+            body=encode_event(event),
+        )
+        if not self._journal.is_full:  # the state itself is in `status`; events of platforms go first
+            self._journal.append([arrival], done=_nothing)
+
+    def _pump(self) -> None:
+        while self._held and not self._journal.is_full:
+            peer, frame = self._held.popleft()
+            arrivals = [
+                Arrival(
+                    account=peer.account,
+                    tenant=peer.tenant,
+                    incarnation=peer.incarnation,
+                    number=event.number,
+                    type=event.type,
+                    chat=event.chat,
+                    dedup_key=event.dedup_key,
+                    recv_time=event.recv_time,
+                    body=event.body,
+                )
+                for event in frame.events
+            ]
+            if arrivals:
+                self._journal.append(arrivals, done=self._done(peer, arrivals[-1].number))
+
+    def _done(self, peer: Peer, up_to: int) -> Callable[[Commit], None]:
+        def done(commit: Commit) -> None:
+            if self.hub is not None:
+                self.hub.stored(peer, up_to)
+            self._counted(peer.account, len(commit.stored), len(commit.duplicates))
+            self._pump()
+
+        return done
+
+
+def _nothing(_: Commit) -> None:
+    """Nobody waits for it."""

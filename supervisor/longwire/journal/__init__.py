@@ -1,0 +1,22 @@
+"""The journal: the durable, ordered record of events, and the small state that must survive a restart.
+
+Belongs here: SQLite, the one writer thread, the one reader thread, deduplication. Does not: who reads the
+journal and what was acknowledged (`longwire.delivery` decides, this package only keeps its answers).
+"""
+
+from longwire.journal.errors import JournalClosed, JournalError, JournalSaturated, JournalUnavailable
+from longwire.journal.journal import Journal
+from longwire.journal.records import Arrival, Commit, JournalSettings, Page, Stored
+
+__all__ = [
+    "Arrival",
+    "Commit",
+    "Journal",
+    "JournalClosed",
+    "JournalError",
+    "JournalSaturated",
+    "JournalSettings",
+    "JournalUnavailable",
+    "Page",
+    "Stored",
+]

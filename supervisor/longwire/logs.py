@@ -1,0 +1,52 @@
+"""The supervisor's log: constant event names with fields, redacted, one line each."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+from longwire_protocol.redaction import Redactor
+
+Format = Literal["console", "json"]
+
+
+def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> None:
+    """Log to stderr, for a process that is ours: an embedding host keeps its own configuration.
+
+    Args:
+        format_: `console` for people, `json` for machines.
+        level: the least level shown, e.g. `info`.
+        secrets: values to blank wherever they turn up.
+    """
+    redact = Redactor(secrets)
+
+    def redacting(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {
+            key: redact(value) if isinstance(value, str) else value
+            for key, value in fields.items()
+            if value is not None
+        }
+
+    render: Any
+    if format_ == "json":
+        render = structlog.processors.JSONRenderer()
+    else:
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redacting,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper in a process of ours
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")

@@ -1,0 +1,144 @@
+"""One child process: started clean, addressed by pidfd, dead when the supervisor is.
+
+The child gets a session of its own (honcho signals whole process groups), an environment built from an
+allow-list, and one private pipe: over it comes the bootstrap, and its closing is the child's death (see
+`longwire_connectors.lifeline`). `waitpid(-1)` is never used: an embedding host's children are not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from longwire_protocol.codec import encode
+from longwire_protocol.frames import Bootstrap
+
+_LENGTH_BYTES = 4
+_MAX_BOOTSTRAP_BYTES = 60_000
+"""Fits an empty pipe, so that writing it never waits for the child."""
+
+
+class Lifeline:
+    """The write end of a child's private pipe. While it is open, the child may live."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+        _lifelines.add(self)
+
+    def write(self, data: bytes) -> None:
+        """Write the bootstrap, whole or not at all.
+
+        Raises:
+            OSError: it does not fit, or the child is gone.
+        """
+        if self._fd is None or len(data) > _MAX_BOOTSTRAP_BYTES:
+            raise OSError(f"a bootstrap of {len(data)} bytes cannot be written")
+        os.set_blocking(self._fd, False)
+        if os.write(self._fd, data) != len(data):
+            raise OSError("the bootstrap did not fit into the pipe")
+
+    def close(self) -> None:
+        """Let go: whoever still holds the other end dies."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+_lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
+
+
+def _let_go_in_fork() -> None:
+    """A fork of an embedding host must not keep our children alive after the supervisor's death."""
+    for lifeline in list(_lifelines):
+        lifeline.close()
+
+
+os.register_at_fork(after_in_child=_let_go_in_fork)
+
+
+class ChildProcess:
+    """A running child. `on_exit` gets its return code, negative for a signal, once, on the loop.
+
+    Raises:
+        OSError: the system cannot start it now.
+    """
+
+    def __init__(
+        self, bootstrap: Bootstrap, *, environment: Mapping[str, str], on_exit: Callable[[int], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_exit = on_exit
+        theirs, ours = os.pipe()
+        self._lifeline = Lifeline(ours)
+        self.log_fd, log_end = os.pipe()
+        try:
+            self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
+                [sys.executable, "-P", "-m", "longwire_connectors", str(theirs)],
+                stdin=subprocess.DEVNULL,
+                stdout=log_end,
+                stderr=log_end,
+                env=dict(environment),
+                pass_fds=(theirs,),
+                start_new_session=True,
+            )
+        except OSError:
+            self._lifeline.close()
+            os.close(self.log_fd)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(log_end)
+        self.pid = self._popen.pid
+        self._watch()
+        payload = encode(bootstrap)
+        with suppress(OSError):  # it died already, which its exit tells
+            self._lifeline.write(len(payload).to_bytes(_LENGTH_BYTES, "big") + payload)
+
+    def signal(self, number: int) -> None:
+        """Signal the child's whole process group, as long as the child has not been reaped."""
+        if self._popen.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):  # it has not made its session yet, or is gone
+                os.killpg(self.pid, number)
+                return
+            with suppress(ProcessLookupError):
+                self._signal_alone(number)
+
+    def _signal_alone(self, number: int) -> None:
+        if self._pidfd is not None:
+            signal.pidfd_send_signal(self._pidfd, number)
+        else:
+            os.kill(self.pid, number)
+
+    def _watch(self) -> None:
+        self._pidfd: int | None = None
+        if hasattr(os, "pidfd_open"):
+            self._pidfd = os.pidfd_open(self.pid)
+            self._loop.add_reader(self._pidfd, self._exited)
+        else:  # macOS: a thread waits for this one process, and reaps it
+            threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
+
+    def _exited(self) -> None:
+        """The child is a zombie: its group id is still ours, so what it left behind can be ended safely."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._pidfd is not None:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._done(self._popen.wait())
+
+    def _wait(self) -> None:
+        code = self._popen.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            self._loop.call_soon_threadsafe(self._done, code)
+
+    def _done(self, code: int) -> None:
+        self._lifeline.close()
+        self._on_exit(code)

@@ -1,0 +1,219 @@
+"""What clients can ask for: one method each, by the names of the client protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from longwire.account import Account
+from longwire.control import ClientPeer
+from longwire.deliveries import Deliveries
+from longwire.idempotency import Idempotency
+from longwire.lifecycle import State
+from longwire.pacing import TokenBucket
+from longwire.status import Status
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.frames import CommandResult
+from longwire_protocol.messages import Ack, Credit, Nack, Request
+from longwire_protocol.version import CLIENT_PROTOCOL, __version__
+
+_RESTARTS_PER_S = 1 / 15
+_RESTARTS_BURST = 3
+"""Restarts an operator may ask of one account: a platform counts each as a new connection."""
+
+Method = Callable[[ClientPeer, Request, float], Awaitable[Any]]
+
+
+class Realm(Protocol):
+    """What the service answers from: the supervisor."""
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Every configured account by name."""
+        ...
+
+    @property
+    def supervisor_id(self) -> str:
+        """Changes with each start."""
+        ...
+
+    def status(self) -> Status:
+        """Return the whole picture."""
+        ...
+
+    def platform_methods(self, connector: str) -> tuple[str, ...]:
+        """Return the commands that a connector declares."""
+        ...
+
+    def now(self) -> float:
+        """Return the monotonic clock."""
+        ...
+
+
+class Service:
+    """Carries out requests; see `control.Handler`."""
+
+    def __init__(self, realm: Realm, deliveries: Deliveries) -> None:
+        self._realm = realm
+        self._deliveries = deliveries
+        self._restarts: dict[str, TokenBucket] = {}
+        self._once = Idempotency()
+        self._methods: dict[str, Method] = {
+            "hello": self._hello,
+            "status": self._status,
+            "get_supported": self._get_supported,
+            "account.list": self._account_list,
+            "account.get": self._account_get,
+            "account.start": self._account_start,
+            "account.stop": self._account_stop,
+            "account.restart": self._account_restart,
+            "events.subscribe": self._subscribe,
+            "events.unsubscribe": self._unsubscribe,
+        }
+
+    async def request(self, client: ClientPeer, request: Request, *, deadline_s: float) -> Any:
+        """See `control.Handler`."""
+        method = self._methods.get(request.method)
+        if method is not None:
+            return await method(client, request, deadline_s)
+        if request.method in self._all_platform_methods():
+            return await self._platform(request, deadline_s)
+        raise CommandError(RetCode.UNKNOWN_METHOD, f"no method {request.method!r}; see get_supported")
+
+    def ack(self, client: ClientPeer, ack: Ack) -> None:
+        """See `control.Handler`."""
+        self._deliveries.ack(client, ack)
+
+    def nack(self, client: ClientPeer, nack: Nack) -> None:
+        """See `control.Handler`."""
+        self._deliveries.nack(client, nack)
+
+    def credit(self, client: ClientPeer, credit: Credit) -> None:
+        """See `control.Handler`."""
+        self._deliveries.credit(client, credit)
+
+    def client_gone(self, client: ClientPeer) -> None:
+        """See `control.Handler`."""
+        self._deliveries.client_gone(client)
+
+    # About the supervisor.
+
+    async def _hello(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
+        return {
+            "supervisor_id": self._realm.supervisor_id,
+            "version": __version__,
+            "protocol": CLIENT_PROTOCOL,
+        }
+
+    async def _status(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
+        return self._realm.status()
+
+    async def _get_supported(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
+        connectors = {account.config.connector for account in self._realm.accounts.values()}
+        return {
+            "methods": sorted(self._methods),
+            "connectors": {name: list(self._realm.platform_methods(name)) for name in sorted(connectors)},
+        }
+
+    # About accounts.
+
+    async def _account_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        accounts = self._realm.status().accounts
+        return [a for a in accounts if request.tenant in {None, a.tenant}]
+
+    async def _account_get(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return self._account(request).status()
+
+    async def _account_start(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        account = self._account(request)
+        if account.state is State.PARKED:
+            self._spend_restart(account)
+        account.start()
+        return account.status()
+
+    async def _account_stop(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        account = self._account(request)
+        account.stop()
+        return account.status()
+
+    async def _account_restart(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        account = self._account(request)
+        self._spend_restart(account)
+        account.restart("operator")
+        return account.status()
+
+    def _account(self, request: Request) -> Account:
+        name = request.account or request.params.get("account")
+        if not isinstance(name, str):
+            raise CommandError(RetCode.BAD_PARAM, "account: the name of an account is needed")
+        account = self._realm.accounts.get(name)
+        if account is None or request.tenant not in {None, account.config.tenant}:
+            raise CommandError(RetCode.UNKNOWN_ACCOUNT, f"no account {name!r}")
+        return account
+
+    def _spend_restart(self, account: Account) -> None:
+        now = self._realm.now()
+        bucket = self._restarts.get(account.name)
+        if bucket is None:
+            bucket = self._restarts[account.name] = TokenBucket(
+                rate_per_s=_RESTARTS_PER_S, burst=_RESTARTS_BURST, now=now
+            )
+        wait_s = bucket.take(now)
+        if wait_s > 0:
+            raise CommandError(
+                RetCode.SATURATED,
+                f"{account.name} was restarted {_RESTARTS_BURST} times in short order; "
+                f"the next restart is possible in {wait_s:.0f} s",
+                retryable=True,
+                retry_after_ms=round(wait_s * 1000),
+            )
+
+    # About events.
+
+    async def _subscribe(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._deliveries.subscribe(client, request)
+
+    async def _unsubscribe(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        name = request.params.get("subscription") or request.params.get("name")
+        if not isinstance(name, str):
+            raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
+        self._deliveries.unsubscribe(client, name)
+        return {"subscription": name}
+
+    # On the platform.
+
+    def _all_platform_methods(self) -> set[str]:
+        connectors = {account.config.connector for account in self._realm.accounts.values()}
+        return {method for name in connectors for method in self._realm.platform_methods(name)}
+
+    async def _platform(self, request: Request, deadline_s: float) -> Any:
+        account = self._account(request)
+        if request.method not in self._realm.platform_methods(account.config.connector):
+            raise CommandError(
+                RetCode.UNKNOWN_METHOD,
+                f"{account.config.connector} has no {request.method}; see get_supported",
+            )
+        params = {key: value for key, value in request.params.items() if key != "account"}
+        if request.idempotency_key is None:
+            return _data(await account.command(request.method, params, deadline_s=deadline_s))
+        scope = (account.config.tenant, account.name, request.method, request.idempotency_key)
+        fingerprint = msgspec.msgpack.encode(params, order="deterministic")
+        return _data(
+            await self._once.run(
+                scope, fingerprint, lambda: account.command(request.method, params, deadline_s=deadline_s)
+            )
+        )
+
+
+def _data(result: CommandResult) -> Any:
+    if result.retcode == RetCode.OK:
+        return result.data
+    raise CommandError(
+        result.retcode,
+        result.message,
+        retryable=result.retryable,
+        retry_after_ms=result.retry_after_ms,
+        data=result.data,
+    )

@@ -1,0 +1,77 @@
+"""What `status` says: plain data, times in Unix seconds or null."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from longwire.lifecycle import State
+from longwire_protocol.event import Bot
+
+
+class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One account, as clients and operators see it."""
+
+    account: str
+    tenant: str
+    connector: str
+    state: State
+    reason: str | None
+    """A constant name for why it is not online, or was not lately."""
+    error_code: str | None
+    message: str | None
+    user_action: str | None
+    since: float
+    """When it came into this state."""
+    attempt: int
+    """Failures in a row that the next delay counts."""
+    next_retry_at: float | None
+    incarnation: int
+    pid: int | None
+    connected_since: float | None
+    connection: str | None
+    """The platform's name for the connection."""
+    last_frame_at: float | None
+    last_event_at: float | None
+    last_proof_at: float | None
+    """When the peer last answered anything, a WebSocket ping included."""
+    restarts: int
+    """Processes started after the first, by this supervisor."""
+    events: int
+    """Events committed, by this supervisor."""
+    duplicates: int
+    """Redeliveries recognised, by this supervisor."""
+    unstored: int
+    """Events the child has handed over and that are not committed."""
+    pss_bytes: int | None
+    sdk: str | None
+    bot: Bot | None
+    counters: dict[str, int]
+    """What the child refused, dropped or could not read, by name."""
+
+
+class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The supervisor itself."""
+
+    version: str
+    pid: int
+    supervisor_id: str
+    """Changes with each start."""
+    uptime_s: float
+    endpoint: str
+    endpoints: list[str]
+    state: Literal["ok", "degraded", "draining"]
+    reason: str | None
+    last_seq: int
+    """The newest position of the journal."""
+    clients: int
+    subscriptions: int
+    rss_bytes: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `status`."""
+
+    supervisor: SupervisorStatus
+    accounts: list[AccountStatus]

@@ -1,0 +1,322 @@
+"""The whole supervisor: makes its parts, runs the accounts, and takes everything down again in order.
+
+It runs on the loop of whoever awaits `run`, takes no signal, sets no policy, and uses a ZeroMQ context of its
+own, so that it can live inside another program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Literal
+
+import psutil
+import structlog
+import zmq
+
+from longwire.account import MEMORY_PREFIX, Account, Memory, Premises
+from longwire.child import Yard
+from longwire.children import ChildrenHub
+from longwire.config import Config
+from longwire.control import Control
+from longwire.deliveries import Deliveries
+from longwire.environment import child_environment
+from longwire.intake import Intake
+from longwire.journal import Journal
+from longwire.lifecycle import State
+from longwire.memory import MemoryGuard
+from longwire.pacing import CrowdGate, RateGate, TokenBucket
+from longwire.service import Service
+from longwire.status import Status, SupervisorStatus
+from longwire.watch import Watch
+from longwire_protocol.address import ipc, ipc_path
+from longwire_protocol.declaration import ConnectorSpec
+from longwire_protocol.errors import AddressError, LongwireError
+from longwire_protocol.version import __version__
+
+_log = structlog.get_logger("longwire.supervisor")
+
+_STARTS_PER_CPU = 2
+"""Processes booting at once and per CPU: more would only make all of them slower."""
+
+_STOP_MARGIN_S = 1.0
+"""Beyond the longest stop timeout, before the supervisor leaves whatever is left to the kernel."""
+
+
+class AlreadyRunning(LongwireError):
+    """Another supervisor uses the same data directory; only one can."""
+
+
+class _Done(Exception):
+    """Everything is down: raised in the task group, it ends what still waits, e.g. for a stuck disk."""
+
+
+class Supervisor:
+    """Runs the accounts of a configuration.
+
+    Args:
+        config: checked.
+        specs: the installed connectors by name.
+        environ: what the children's environment is chosen from.
+    """
+
+    def __init__(
+        self, config: Config, *, specs: Mapping[str, ConnectorSpec], environ: Mapping[str, str]
+    ) -> None:
+        self._config = config
+        self._specs = specs
+        self._environ = environ
+        self._accounts: dict[str, Account] = {}
+        self._id = token_hex(8)
+        self._started_at = time.monotonic()
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._gates: dict[str, RateGate] = {}
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Every configured account by name."""
+        return self._accounts
+
+    @property
+    def supervisor_id(self) -> str:
+        """Changes with each start."""
+        return self._id
+
+    def now(self) -> float:
+        """Return the monotonic clock."""
+        return asyncio.get_running_loop().time()
+
+    def platform_methods(self, connector: str) -> tuple[str, ...]:
+        """Return the commands that a connector declares."""
+        return tuple(self._specs[connector].methods)
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when everything is down."""
+        self._stop.set()
+
+    async def run(self, *, ready: Callable[[], None] | None = None) -> None:
+        """Run until `stop`; every child is gone when this returns.
+
+        Args:
+            ready: called when clients can connect and the accounts are starting.
+
+        Raises:
+            AlreadyRunning: another supervisor uses the data directory.
+            ConfigError: the journal cannot be used.
+        """
+        with ExitStack() as cleanup:
+            data_dir = self._config.supervisor.data_dir
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            data_dir.chmod(0o700)
+            cleanup.callback(_lock(data_dir).close)
+            self._journal = await Journal.open(data_dir / "journal.sqlite3")
+            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            cleanup.callback(context.destroy, linger=0)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    await self._run(tasks, context, cleanup, ready)
+                    raise _Done  # noqa: TRY301  # it cancels what is left of the group
+            except* _Done:
+                pass
+            finally:
+                if not await self._journal.close():
+                    _log.error("journal_not_written_completely")
+        _log.info("supervisor_stopped")
+
+    async def _run(
+        self,
+        tasks: asyncio.TaskGroup,
+        context: zmq.Context[zmq.Socket[bytes]],
+        cleanup: ExitStack,
+        ready: Callable[[], None] | None,
+    ) -> None:
+        intake = Intake(self._journal, counted=self._counted)
+        hub = ChildrenHub(
+            context,
+            _children_endpoint(self._config.supervisor.data_dir, cleanup),
+            hand_over=intake.hand_over,
+        )
+        intake.hub = hub
+        self._intake = intake
+        watch = Watch(hub.drain)
+        self._deliveries = await Deliveries.open(self._journal, tasks)
+        self._control = Control(
+            context,
+            self._config.supervisor.endpoints,
+            handler=Service(self, self._deliveries),
+            tasks=tasks,
+            supervisor_id=self._id,
+        )
+        self._journal.on_trouble = self._troubled
+        await self._make_accounts(Yard(hub, watch, child_environment(self._environ)), tasks)
+        tasks.create_task(MemoryGuard(self._accounts).run(), name="memory guard")
+        _log.info("supervisor_started", pid=os.getpid(), accounts=len(self._accounts), version=__version__)
+        for account in self._accounts.values():
+            account.start()
+        if ready is not None:
+            ready()
+        try:
+            await self._stop.wait()
+        finally:
+            await self._wind_down()
+            watch.close()
+            hub.close()
+            self._deliveries.close()
+            self._control.close()
+            self._remove_sockets()
+
+    async def _make_accounts(self, yard: Yard, tasks: asyncio.TaskGroup) -> None:
+        premises = Premises(
+            yard=yard,
+            states=self._journal,
+            tasks=tasks,
+            starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
+            connects=self._gate,
+            changed=self._account_changed,
+        )
+        memories = await self._journal.get_states(MEMORY_PREFIX, Memory)
+        for name, config in self._config.accounts.items():
+            memory = memories.get(MEMORY_PREFIX + name, Memory())
+            self._accounts[name] = Account(config, premises, memory)
+            if config.settings.isolation == "fork":
+                _log.warning("isolation_not_available", account=name, wanted="fork", used="spawn")
+
+    async def _wind_down(self) -> None:
+        """Stop every account at once, and wait for the slowest stop timeout."""
+        _log.info("supervisor_stops", accounts=len(self._accounts))
+        longest_s = max((a.config.settings.stop_timeout_s for a in self._accounts.values()), default=0.0)
+        for account in self._accounts.values():
+            account.stop()
+        for gate in self._gates.values():
+            gate.close()
+        try:
+            async with asyncio.timeout(longest_s + _STOP_MARGIN_S):
+                while any(account.state is not State.STOPPED for account in self._accounts.values()):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            left = [a.name for a in self._accounts.values() if a.state is not State.STOPPED]
+            _log.error("accounts_did_not_stop", accounts=left)
+
+    def _gate(self, connector: str) -> RateGate:
+        gate = self._gates.get(connector)
+        if gate is None:
+            settings = self._config.supervisor
+            bucket = TokenBucket(
+                rate_per_s=settings.connect_rate_per_s, burst=settings.connect_burst, now=self.now()
+            )
+            gate = self._gates[connector] = RateGate(bucket)
+        return gate
+
+    def _account_changed(self, account: Account) -> None:
+        status = account.status()
+        _log.info(
+            "account_state",
+            account=status.account,
+            state=status.state.value,
+            reason=status.reason,
+            text=status.message,
+            user_action=status.user_action,
+            attempt=status.attempt or None,
+        )
+        self._intake.report(status, platform=self._specs[status.connector].platform)
+        self._changed.set()
+
+    def _counted(self, account: str, events: int, duplicates: int) -> None:
+        tally = self._accounts[account].tally
+        tally.events += events
+        tally.duplicates += duplicates
+
+    def _troubled(self, reason: str | None) -> None:
+        if reason is None:
+            _log.info("journal_writes_again")
+        else:
+            _log.error("journal_in_trouble", reason=reason)
+
+    def _remove_sockets(self) -> None:
+        for endpoint in self._config.supervisor.endpoints:
+            path = ipc_path(endpoint)
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def status(self) -> Status:
+        """Return the whole picture."""
+        return Status(
+            supervisor=self._supervisor_status(),
+            accounts=[account.status() for account in self._accounts.values()],
+        )
+
+    def _supervisor_status(self) -> SupervisorStatus:
+        state, reason = self._state()
+        endpoints = list(self._config.supervisor.endpoints)
+        return SupervisorStatus(
+            version=__version__,
+            pid=os.getpid(),
+            supervisor_id=self._id,
+            uptime_s=time.monotonic() - self._started_at,
+            endpoint=endpoints[0],
+            endpoints=endpoints,
+            state=state,
+            reason=reason,
+            last_seq=self._journal.head,
+            clients=self._control.clients,
+            subscriptions=self._deliveries.count,
+            rss_bytes=psutil.Process().memory_info().rss,
+        )
+
+    def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:
+        if self._stop.is_set():
+            return "draining", None
+        if self._journal.trouble is not None:
+            return "degraded", self._journal.trouble
+        if self._journal.oldest_wait_s > _SLOW_COMMIT_S:
+            return "degraded", f"a commit takes longer than {_SLOW_COMMIT_S:g} s"
+        return "ok", None
+
+
+_SLOW_COMMIT_S = 2.0
+"""A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
+
+
+class _Lock:
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        """Let another supervisor in."""
+        os.close(self._fd)
+
+
+def _lock(data_dir: Path) -> _Lock:
+    fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(fd)
+        raise AlreadyRunning(f"a supervisor (pid {holder}) already uses {data_dir}") from exc
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return _Lock(fd)
+
+
+def _children_endpoint(data_dir: Path, cleanup: ExitStack) -> str:
+    """Return where the children connect: in the data directory, or a private one if that path is too long."""
+    path = data_dir / "children.sock"
+    with suppress(AddressError):
+        endpoint = ipc(path)
+        cleanup.callback(partial(path.unlink, missing_ok=True))
+        return endpoint
+    short = Path(tempfile.mkdtemp(prefix="longwire-"))  # mode 0700
+    cleanup.callback(partial(shutil.rmtree, short, ignore_errors=True))
+    return ipc(short / "children.sock")
