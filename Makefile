@@ -1,0 +1,40 @@
+# Everything a newcomer needs: each target makes its own virtual environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench soak clean
+
+$(STAMP): pyproject.toml protocol/longwire_protocol/version.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "longwire needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing longwire and its tools into $(VENV) (once, a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
+	@touch $@
+
+demo: $(STAMP)  ## two Lark bots, one DingTalk bot, and three faults to watch heal
+	@$(BIN)/longwire demo
+
+test: $(STAMP)  ## every test but the long campaigns
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/unit
+	$(BIN)/coverage report
+
+bench: $(STAMP)  ## the table of numbers, side by side with their baselines
+	$(BIN)/python benchmarks/run.py
+
+soak: $(STAMP)  ## the long campaigns
+	$(BIN)/python -m pytest -m soak tests/chaos
+
+clean:
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

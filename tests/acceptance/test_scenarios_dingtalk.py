@@ -1,0 +1,126 @@
+"""Scenarios C: what users of DingTalk connectors suffer, by their ids."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+from harness.longwire import Longwire, dingtalk
+from harness.processes import is_alive
+from harness.simulator import Simulator
+from harness.waiting import stays, until
+from longwire_connectors.simulator.counters import AppState
+from longwire_connectors.simulator.fault_kinds import AcceptThenClose, DingTalkOpenStatus, DiscoveryHang
+from longwire_connectors.simulator.injections import DingTalkEvent
+
+APP = "dingscenario"
+SLACK_S = 1.5
+"""What a noisy machine may add to a limit."""
+
+
+async def app_state(simulator: Simulator) -> AppState:
+    return await simulator.app_state("dingtalk", APP)
+
+
+async def stop_and_look(simulator: Simulator, longwire: Longwire) -> float:
+    """Stop the account; assert that nothing of it is left or comes back; return how long it took."""
+    pid = (await longwire.account("bot"))["pid"]
+    begun = time.monotonic()
+    await longwire.client.call("account.stop", account="bot")
+    await longwire.until_state("bot", "stopped")
+    took = time.monotonic() - begun
+    assert pid is None or not is_alive(pid)
+    before = await app_state(simulator)
+
+    async def nothing_more() -> bool:
+        now = await app_state(simulator)
+        return now.connections_open == 0 and now.discovery_calls == before.discovery_calls
+
+    await until(nothing_more, what="every connection is closed", deadline_s=2)
+    await stays(nothing_more, what="no connections/open and no connection", for_s=1.5)
+    return took
+
+
+async def test_c2_a_server_that_closes_at_once_is_not_stormed(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    """A tenth of DingTalk's own times: 2 s and 30 s for 20 s and 300 s, six seconds for the first minute."""
+    await simulator.fault(AcceptThenClose(platform="dingtalk"))
+    longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=2.0, backoff_max_s=30.0)})
+    await longwire.start()
+
+    async def fourth() -> bool:
+        return (await app_state(simulator)).connections_total >= 4
+
+    await until(fourth, what="the fourth connection")
+    times = (await app_state(simulator)).discovery_times
+    assert sum(at - times[0] < 6 for at in times) <= 6
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(gap >= 2.0 * 2**n / 2 for n, gap in enumerate(gaps)), gaps
+    assert (await longwire.account("bot"))["attempt"] >= 3
+
+
+async def test_c4_a_stop_during_backoff_is_done_within_a_second(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=503))
+    longwire.configure({"bot": dingtalk(simulator.url, APP)})
+    await longwire.start()
+    account = await longwire.until_state("bot", "backoff")
+    assert account["next_retry_at"] - account["since"] >= 10, "never under 10 s apart"
+    assert await stop_and_look(simulator, longwire) < 1 + SLACK_S
+
+
+async def test_c4_a_stop_while_the_opening_hangs_is_done_within_the_stop_timeout(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    await simulator.fault(DiscoveryHang(platform="dingtalk"))
+    longwire.configure({"bot": dingtalk(simulator.url, APP)})
+    await longwire.start()
+
+    async def asked() -> bool:
+        return (await app_state(simulator)).discovery_calls == 1
+
+    await until(asked, what="connections/open hangs")
+    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+
+
+async def test_c7_a_wrong_secret_parks_the_account(simulator: Simulator, longwire: Longwire) -> None:
+    await simulator.register("dingtalk", app=APP, secret="another-secret")
+    longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=0.05)})
+    await longwire.start()
+    account = await longwire.until_state("bot", "parked")
+    assert account["user_action"]
+
+    async def one_attempt() -> bool:
+        return (await app_state(simulator)).discovery_calls == 1
+
+    await stays(one_attempt, what="one attempt", for_s=1.5)
+
+
+async def test_c7_a_system_error_with_status_400_is_retried(simulator: Simulator, longwire: Longwire) -> None:
+    await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=400))
+    longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=0.05)})
+    await longwire.start()
+
+    async def retried() -> bool:
+        return (await app_state(simulator)).discovery_calls >= 3
+
+    await until(retried, what="retried")
+    await simulator.clear_faults()
+    await longwire.until_online()
+
+
+async def test_c9_a_stop_works_though_the_sdk_swallows_cancellation(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    longwire.configure({"bot": dingtalk(simulator.url, APP)})
+    await longwire.start()
+    await longwire.until_online()
+    subscription = longwire.client.subscribe(start="new", types=["message.created"])
+    await subscription.open()
+    await simulator.inject_dingtalk(DingTalkEvent(app=APP, text="before"))
+    assert (await anext(subscription)).text == "before"
+    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    (connection,) = (await app_state(simulator)).connections
+    assert (connection.closed_by, connection.close_code) == ("client", 1000)

@@ -1,0 +1,1 @@
+"""The installed command, run as an operator would, and looked at from outside."""

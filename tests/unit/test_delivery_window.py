@@ -1,0 +1,485 @@
+"""The delivery window against the rules of the client protocol, one rule a test."""
+
+import pytest
+
+from longwire.delivery import Filters, Progress, Send, Wanted, Window, WindowLimits
+from longwire.journal import Page, Stored
+
+TIMEOUT_S = 30.0
+
+
+def event(seq: int, chat: str | None = None, **fields: str) -> Stored:
+    return Stored(
+        seq,
+        fields.get("account", "bot"),
+        fields.get("tenant", "acme"),
+        fields.get("type", "message.created"),
+        chat,
+        0.0,
+        b"%d" % seq,
+    )
+
+
+def events(text: str, *, first: int = 1) -> list[Stored]:
+    """One event for each letter, which names its chat; `-` for none."""
+    return [event(first + n, None if chat == "-" else chat) for n, chat in enumerate(text)]
+
+
+def window(text: str = "", *, credit: int | None = 100, limits: WindowLimits | None = None) -> Window:
+    """A window with the sole consumer `c` and some events."""
+    made = Window(Progress(0), head=0, limits=limits)
+    if credit is not None:
+        made.join("c", credit=credit)
+    made.offer(events(text))
+    return made
+
+
+def seqs(sends: list[Send], consumer: str = "c") -> list[int]:
+    return [send.seq for send in sends if send.consumer == consumer]
+
+
+def attempts(sends: list[Send]) -> list[tuple[int, int]]:
+    return [(send.seq, send.attempt) for send in sends]
+
+
+# First deliveries.
+
+
+def test_a_sole_client_gets_first_deliveries_in_seq_order_several_of_a_chat_in_flight() -> None:
+    sends = window("aab-ba").step(0.0)
+    assert sends[0] == Send("c", 1, 1, b"1")
+    assert attempts(sends) == [(n, 1) for n in range(1, 7)]
+
+
+def test_each_event_costs_one_credit_and_acks_give_none_back() -> None:
+    made = window("abab", credit=2)
+    assert seqs(made.step(0.0)) == [1, 2]
+    assert made.ack("c", seqs=[1, 2]) == []
+    assert made.step(0.0) == []
+    made.add_credit("c", 1)
+    assert seqs(made.step(0.0)) == [3]
+
+
+def test_seq_order_holds_for_a_sole_client_also_where_one_chat_is_its_own_and_one_is_free() -> None:
+    made = window("aaba", credit=1)
+    assert seqs(made.step(0.0)) == [1]  # chat a is now bound to c, chat b is free
+    made.add_credit("c", 3)
+    assert seqs(made.step(0.0)) == [2, 3, 4]
+
+
+def test_redeliveries_cost_credit_too() -> None:
+    made = window("a", credit=1)
+    made.step(0.0)
+    assert made.nack("c", seq=1, delay_s=0.0, now=0.0)
+    assert made.step(0.0) == []
+    made.add_credit("c", 1)
+    assert attempts(made.step(0.0)) == [(1, 2)]
+
+
+def test_one_step_sends_a_bounded_number_and_the_next_goes_on() -> None:
+    made = window("abc")
+    assert seqs(made.step(0.0, max_sends=2)) == [1, 2]
+    assert seqs(made.step(0.0, max_sends=2)) == [3]
+
+
+# Acknowledgements.
+
+
+def test_an_ack_up_to_covers_what_was_sent_to_this_client_and_no_more() -> None:
+    made = window("aaab", credit=2)
+    made.join("d", credit=1)
+    assert {send.seq: send.consumer for send in made.step(0.0)} == {1: "c", 2: "c", 4: "d"}
+    assert made.ack("c", up_to=100) == []
+    assert made.take_progress() == Progress(2)
+    made.add_credit("d", 1)
+    assert seqs(made.step(0.0), "d") == [3]
+
+
+def test_an_ack_of_what_was_never_sent_there_is_reported_and_changes_nothing() -> None:
+    made = window("ab", credit=1)
+    made.join("d", credit=0)
+    made.step(0.0)
+    assert made.ack("c", seqs=[2, 3, 0, -1]) == [2, 3, 0, -1]
+    assert made.ack("d", seqs=[1]) == [1]
+    assert (made.low_water, made.held_events, made.held_bytes) == (0, 2, 2)
+    assert made.take_progress() is None
+
+
+def test_an_ack_of_what_is_done_already_is_no_error() -> None:
+    made = window("a")
+    made.step(0.0)
+    assert made.ack("c", seqs=[1, 1]) == []
+    assert made.ack("c", seqs=[1], up_to=1) == []
+
+
+def test_a_late_ack_after_redelivery_to_another_client_counts() -> None:
+    made = window("aa", credit=2)
+    made.step(0.0)
+    made.join("d", credit=5)
+    assert seqs(made.step(TIMEOUT_S), "d") == [1, 2]
+    assert made.ack("c", up_to=1) == []
+    assert made.ack("c", seqs=[2]) == []
+    assert made.low_water == 2
+    assert made.ack("d", seqs=[1, 2]) == []
+    assert made.ack("d", up_to=2) == []
+
+
+def test_a_late_ack_before_redelivery_spares_it_and_lets_the_rest_go_on_in_order() -> None:
+    made = window("aaa", credit=3)
+    made.step(0.0)
+    assert made.step(TIMEOUT_S) == []  # no credit for sending again
+    made.ack("c", seqs=[1])
+    made.add_credit("c", 5)
+    assert attempts(made.step(TIMEOUT_S)) == [(2, 2), (3, 2)]
+
+
+def test_a_client_that_never_acks_while_others_do_is_remembered_in_bounded_memory() -> None:
+    made = window("", credit=0)
+    now = 0.0
+    for seq in range(1, 500):
+        made.offer([event(seq)])
+        made.add_credit("c", 1)
+        assert seqs(made.step(now)) == [seq]
+        now += TIMEOUT_S
+        made.join("d", credit=1)
+        assert seqs(made.step(now), "d") == [seq]
+        assert made.ack("d", seqs=[seq]) == []
+        made.leave("d")
+    consumer = made._dispatch._consumers["c"]
+    assert len(consumer.sent) < 100
+    assert len(consumer.sent_in_order) < 300
+
+
+# Redelivery.
+
+
+def test_after_a_nack_the_event_and_all_later_ones_of_its_chat_come_again_in_order() -> None:
+    made = window("abaaa", credit=4)
+    assert seqs(made.step(0.0)) == [1, 2, 3, 4]
+    assert made.nack("c", seq=3, delay_s=0.0, now=0.0)
+    made.add_credit("c", 10)
+    assert attempts(made.step(0.0)) == [(3, 2), (4, 2), (5, 1)]
+
+
+def test_a_nacked_chat_waits_for_its_delay_and_others_go_on() -> None:
+    made = window("ab")
+    made.step(0.0)
+    made.nack("c", seq=1, delay_s=2.0, now=1.0)
+    made.offer(events("ab", first=3))
+    assert seqs(made.step(1.0)) == [4]
+    assert made.next_deadline() == 3.0
+    assert made.step(2.9) == []
+    assert attempts(made.step(3.0)) == [(1, 2), (3, 1)]
+
+
+def test_a_delay_is_bounded() -> None:
+    made = window("a")
+    made.step(0.0)
+    made.nack("c", seq=1, delay_s=1e9, now=0.0)
+    assert made.next_deadline() == 600.0
+    assert attempts(made.step(600.0)) == [(1, 2)]
+
+
+def test_of_two_delays_of_one_chat_the_longer_holds() -> None:
+    made = window("aa")
+    made.step(0.0)
+    made.nack("c", seq=2, delay_s=9.0, now=0.0)
+    made.nack("c", seq=1, delay_s=1.0, now=0.0)
+    assert made.step(1.0) == []
+    assert attempts(made.step(9.0)) == [(1, 2), (2, 2)]
+
+
+def test_a_shorter_delay_then_a_longer_one_ends_with_the_longer() -> None:
+    made = window("aa")
+    made.step(0.0)
+    made.nack("c", seq=2, delay_s=1.0, now=0.0)
+    made.nack("c", seq=1, delay_s=9.0, now=0.0)
+    assert made.step(1.0) == []
+    assert attempts(made.step(9.0)) == [(1, 2), (2, 2)]
+
+
+def test_a_nack_of_what_was_never_sent_there_is_reported() -> None:
+    made = window("ab", credit=1)
+    made.step(0.0)
+    assert not made.nack("c", seq=2, delay_s=0.0, now=0.0)
+    assert not made.nack("c", seq=7, delay_s=0.0, now=0.0)
+
+
+def test_a_stale_nack_changes_nothing() -> None:
+    made = window("ab", credit=2)
+    made.step(0.0)
+    made.ack("c", seqs=[1])
+    assert made.nack("c", seq=1, delay_s=0.0, now=0.0)  # done
+    made.step(TIMEOUT_S)
+    assert made.nack("c", seq=2, delay_s=99.0, now=TIMEOUT_S)  # waits already to be sent again
+    made.add_credit("c", 1)
+    assert attempts(made.step(TIMEOUT_S)) == [(2, 2)]
+
+
+def test_delays_of_chats_that_are_done_take_bounded_memory() -> None:
+    made = window("")
+    for seq in range(1, 200):
+        made.offer([event(seq, f"chat-{seq}")])
+        made.add_credit("c", 1)
+        made.step(0.0)
+        made.nack("c", seq=seq, delay_s=500.0, now=0.0)
+        made.ack("c", seqs=[seq])
+    assert len(made._dispatch._delays) < 20
+    assert made.low_water == 199
+    assert made.step(500.0) == []
+    assert made.next_deadline() is None
+
+
+def test_an_event_whose_ack_is_overdue_comes_again_with_what_followed_it() -> None:
+    made = window("ab", credit=100)
+    made.step(0.0)
+    made.offer(events("a", first=3))
+    made.step(5.0)
+    made.ack("c", seqs=[2])
+    assert made.next_deadline() == TIMEOUT_S
+    assert made.step(29.9) == []
+    assert attempts(made.step(TIMEOUT_S)) == [(1, 2), (3, 2)]
+    assert made.next_deadline() == 2 * TIMEOUT_S
+
+
+def test_there_is_no_deadline_when_nothing_is_in_flight() -> None:
+    assert window("a", credit=0).next_deadline() is None
+
+
+# Several consumers.
+
+
+def test_each_chat_stays_with_one_consumer_while_any_of_it_is_in_flight() -> None:
+    made = window("abab", credit=2)
+    made.join("d", credit=2)
+    first = made.step(0.0)
+    owners = {send.seq % 2: send.consumer for send in first}
+    assert len(first) == 4
+    assert set(owners.values()) == {"c", "d"}
+    made.offer(events("ab", first=5))
+    made.add_credit("c", 10)
+    assert made.step(0.0)[0].consumer == "c"
+    assert made.step(0.0) == []  # the other chat waits for d, which has no credit
+    made.add_credit("d", 1)
+    assert [send.consumer for send in made.step(0.0)] == ["d"]
+
+
+def test_a_free_chat_goes_to_the_consumer_with_the_most_credit_then_the_least_load() -> None:
+    made = window("a", credit=1)
+    made.join("d", credit=5)
+    assert seqs(made.step(0.0), "d") == [1]
+    made.add_credit("c", 3)  # four each, but d is busy
+    made.offer(events("b", first=2))
+    assert seqs(made.step(0.0), "c") == [2]
+
+
+def test_a_chat_with_nothing_in_flight_may_change_its_consumer() -> None:
+    made = window("aa", credit=1)
+    assert seqs(made.step(0.0)) == [1]
+    made.join("d", credit=5)
+    assert made.step(0.0) == []
+    made.ack("c", seqs=[1])
+    assert seqs(made.step(0.0), "d") == [2]
+
+
+def test_what_a_leaving_consumer_had_is_handed_over_in_order() -> None:
+    made = window("abab", credit=4)
+    made.step(0.0)
+    made.ack("c", seqs=[2])
+    made.join("d", credit=10)
+    assert made.consumers == ["c", "d"]
+    made.leave("c")
+    made.leave("c")
+    sends = made.step(0.0)
+    assert {send.consumer for send in sends} == {"d"}
+    assert attempts(sends) == [(1, 2), (3, 2), (4, 2)]
+
+
+def test_a_leaving_consumer_takes_nothing_from_the_one_that_has_it_now() -> None:
+    made = window("a", credit=1)
+    made.step(0.0)
+    made.join("d", credit=1)
+    assert seqs(made.step(TIMEOUT_S), "d") == [1]
+    made.leave("c")
+    made.add_credit("d", 1)
+    assert made.step(TIMEOUT_S) == []
+
+
+def test_without_consumers_everything_waits_and_goes_on_with_the_next() -> None:
+    made = window("aab", credit=2)
+    made.step(0.0)
+    made.leave("c")
+    assert (made.step(1.0), made.next_deadline(), made.held_events) == ([], None, 3)
+    made.offer(events("a", first=4))  # stays in the journal: there is nobody to send it to
+    assert (made.held_events, made.is_lagging, made.wants()) == (3, True, None)
+    made.join("d", credit=10)
+    assert attempts(made.step(2.0)) == [(1, 2), (2, 2), (3, 1)]
+    assert made.wants() == Wanted(3, 1_000, 64 * 1024 * 1024 - 3)
+
+
+def test_a_consumer_that_joins_again_begins_anew() -> None:
+    made = window("a", credit=1)
+    made.step(0.0)
+    made.join("c", credit=3)
+    assert made.ack("c", seqs=[1]) == [1]
+    assert attempts(made.step(0.0)) == [(1, 2)]
+
+
+def test_who_has_not_joined_is_a_key_error() -> None:
+    made = window("a", credit=None)
+    for call in (
+        lambda: made.add_credit("x", 1),
+        lambda: made.ack("x", up_to=1),
+        lambda: made.nack("x", seq=1, delay_s=0.0, now=0.0),
+    ):
+        with pytest.raises(KeyError):
+            call()
+
+
+# Progress.
+
+
+def test_progress_is_the_low_water_mark_and_the_ranges_done_above_it() -> None:
+    made = window("abcdef", credit=5)
+    made.step(0.0)
+    assert made.take_progress() is None
+    made.ack("c", seqs=[2, 3, 5])
+    assert made.take_progress() == Progress(0, [(2, 3), (5, 5)])
+    assert made.take_progress() is None
+    made.ack("c", seqs=[1])
+    assert made.take_progress() == Progress(3, [(5, 5)])
+    made.add_credit("c", 1)
+    made.step(0.0)
+    made.ack("c", seqs=[6])
+    assert made.take_progress() == Progress(3, [(5, 6)])
+    made.ack("c", up_to=6)
+    assert made.take_progress() == Progress(6)
+
+
+def test_a_window_made_again_from_its_progress_skips_what_was_done() -> None:
+    made = Window(Progress(3, [(5, 5), (7, 8), (10, 10)]), head=9)
+    made.join("c", credit=100)
+    assert made.wants() == Wanted(3, 1_000, 64 * 1024 * 1024)
+    made.add_page(Page(events("abc", first=4), 6), after_seq=3)
+    assert seqs(made.step(0.0)) == [4, 6]
+    made.ack("c", seqs=[4])
+    assert made.take_progress() == Progress(5, [(7, 8), (10, 10)])  # what is not yet read stays known
+    made.add_page(Page(events("abc", first=7), 9), after_seq=6)
+    assert not made.is_lagging
+    made.offer(events("ab", first=10))
+    assert seqs(made.step(0.0)) == [9, 11]
+    made.ack("c", up_to=11)
+    assert made.take_progress() == Progress(11)
+
+
+def test_a_range_that_is_read_is_forgotten() -> None:
+    made = Window(Progress(0, [(2, 3)]), head=3)
+    made.join("c", credit=1)
+    made.add_page(Page(events("abc"), 3), after_seq=0)
+    made.step(0.0)
+    made.ack("c", seqs=[1])
+    assert made.take_progress() == Progress(3)
+
+
+def test_a_range_that_is_half_read_stays_known() -> None:
+    made = Window(Progress(0, [(2, 9)]), head=9)
+    made.join("c", credit=1)
+    made.add_page(Page(events("abcd"), 4), after_seq=0)
+    made.step(0.0)
+    made.ack("c", seqs=[1])
+    assert made.take_progress() == Progress(4, [(5, 9)])
+
+
+def test_events_of_no_interest_advance_the_low_water_mark_when_nothing_below_is_open() -> None:
+    made = Window(Progress(0), head=0, filters=Filters(types=frozenset({"message.created"})))
+    made.join("c", credit=100)
+    made.offer([event(1, type="card.action"), event(2), event(3, type="card.action")])
+    assert made.take_progress() == Progress(1, [(3, 3)])
+    assert seqs(made.step(0.0)) == [2]
+    made.ack("c", seqs=[2])
+    assert made.take_progress() == Progress(3)
+    made.offer([event(4, type="card.action")])
+    assert made.take_progress() == Progress(4)
+
+
+@pytest.mark.parametrize(
+    ("filters", "matching"),
+    [
+        (Filters(), True),
+        (Filters(tenant="acme", accounts=frozenset({"bot"}), types=frozenset({"message.created"})), True),
+        (Filters(tenant="other"), False),
+        (Filters(accounts=frozenset({"x", "y"})), False),
+        (Filters(types=frozenset()), False),
+    ],
+)
+def test_filters_are_about_tenant_account_and_type(filters: Filters, *, matching: bool) -> None:
+    assert filters.matches(event(1)) is matching
+
+
+def test_filters_are_equal_whatever_the_order_of_their_names() -> None:
+    assert Filters(types=frozenset(["a", "b"])) == Filters(types=frozenset(["b", "a"]))
+    assert Filters(types=frozenset(["a"])) != Filters(accounts=frozenset(["a"]))
+
+
+# Lag.
+
+
+def test_a_full_window_lags_and_wants_a_page_once_there_is_room() -> None:
+    made = window("abcdefghij", limits=WindowLimits(max_events=8, page_events=3))
+    assert (made.held_events, made.is_lagging, made.wants()) == (8, True, None)
+    made.offer(events("k", first=11))
+    made.step(0.0)
+    made.ack("c", seqs=[1, 2])
+    assert made.wants() == Wanted(8, 2, 64 * 1024 * 1024 - 6)
+    made.ack("c", up_to=8)
+    assert made.wants() == Wanted(8, 3, 64 * 1024 * 1024)
+    made.add_page(Page(events("ijk", first=9), 11), after_seq=8)
+    assert seqs(made.step(0.0)) == [9, 10, 11]
+    assert (made.is_lagging, made.wants()) == (False, None)
+    made.offer(events("l", first=12))
+    assert seqs(made.step(0.0)) == [12]
+
+
+def test_the_window_is_bounded_in_bytes_too() -> None:
+    made = window("abc", limits=WindowLimits(max_bytes=2))
+    assert (made.held_events, made.held_bytes, made.is_lagging) == (2, 2, True)
+    assert made.wants() is None
+    made.step(0.0)
+    made.ack("c", seqs=[1])
+    assert made.wants() == Wanted(2, 1_000, 1)
+
+
+def test_of_a_page_only_what_fits_is_taken() -> None:
+    made = Window(Progress(0), head=3, limits=WindowLimits(max_events=2))
+    made.join("c", credit=9)
+    made.add_page(Page(events("abc"), 3), after_seq=0)
+    assert seqs(made.step(0.0)) == [1, 2]
+    assert made.is_lagging
+
+
+def test_a_page_that_no_longer_fits_on_is_ignored() -> None:
+    made = Window(Progress(0), head=3)
+    made.join("c", credit=9)
+    made.add_page(Page(events("b", first=2), 2), after_seq=1)
+    assert made.step(0.0) == []
+    made.add_page(Page(events("ab"), 2), after_seq=0)
+    made.add_page(Page(events("ab"), 2), after_seq=0)
+    assert seqs(made.step(0.0)) == [1, 2]
+
+
+def test_a_page_read_ahead_of_the_offers_is_not_taken_twice() -> None:
+    made = Window(Progress(0), head=1)
+    made.join("c", credit=9)
+    made.add_page(Page(events("abc"), 3), after_seq=0)  # 2 and 3 are committed, but not yet offered
+    made.offer(events("ab", first=2))
+    assert not made.is_lagging
+    made.offer([])
+    made.offer(events("cd", first=3)[1:])
+    assert seqs(made.step(0.0)) == [1, 2, 3, 4]
+
+
+def test_a_page_without_events_tells_how_far_the_journal_was_emptied() -> None:
+    made = Window(Progress(0), head=7)
+    made.join("c", credit=9)
+    made.add_page(Page([], 7), after_seq=0)
+    assert (made.is_lagging, made.take_progress()) == (False, Progress(7))
