@@ -37,7 +37,10 @@ def resolve(endpoint: str, *, base: Path) -> str:
         path = endpoint.removeprefix(IPC)
         if not path or path.startswith("@"):
             raise AddressError(f"an ipc endpoint needs the path of a socket file: {endpoint!r}")
-        return ipc(base / Path(path).expanduser())
+        try:
+            return ipc(base / Path(path).expanduser())
+        except RuntimeError as exc:
+            raise AddressError(f"{endpoint!r}: {exc}") from exc
     if endpoint.startswith(TCP):
         host, _, port = endpoint.removeprefix(TCP).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:  # noqa: PLR2004

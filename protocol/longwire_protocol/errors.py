@@ -8,6 +8,7 @@
     ├── FrameError             the peer sent something unreadable; the connection goes on
     │   ├── FrameTooLarge      over the size limit
     │   └── MalformedFrame     not MessagePack, an unknown kind, a field of the wrong shape
+    ├── AlreadyRunning         another supervisor uses the same data; try again when it is gone
     ├── SupervisorUnreachable  nobody answers at the endpoint; retry later
     └── CommandError           the supervisor or the platform refused a command; carries the return code
 
@@ -67,6 +68,10 @@ class FrameTooLarge(FrameError):
 
 class MalformedFrame(FrameError):
     """A frame that is not MessagePack or not one of the known shapes; the text names the place."""
+
+
+class AlreadyRunning(LongwireError):
+    """Another supervisor uses the same data directory; only one can."""
 
 
 class SupervisorUnreachable(LongwireError):

@@ -40,7 +40,7 @@ from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.declaration import ConnectorSpec
-from longwire_protocol.errors import AddressError, LongwireError
+from longwire_protocol.errors import AddressError, AlreadyRunning
 from longwire_protocol.version import __version__
 
 _log = structlog.get_logger("longwire.supervisor")
@@ -50,10 +50,6 @@ _STARTS_PER_CPU = 2
 
 _STOP_MARGIN_S = 1.0
 """Beyond the longest stop timeout, before the supervisor leaves whatever is left to the kernel."""
-
-
-class AlreadyRunning(LongwireError):
-    """Another supervisor uses the same data directory; only one can."""
 
 
 class _Done(Exception):

@@ -230,6 +230,16 @@ def test_delays_of_chats_that_are_done_take_bounded_memory() -> None:
     assert made.next_deadline() is None
 
 
+def test_a_late_ack_of_a_nacked_event_does_not_end_the_delay_of_its_chat() -> None:
+    made = window("aa", credit=1)
+    made.step(0.0)
+    made.nack("c", seq=1, delay_s=5.0, now=0.0)
+    made.ack("c", seqs=[1])
+    made.add_credit("c", 5)
+    assert made.step(4.9) == []
+    assert seqs(made.step(5.0)) == [2]
+
+
 def test_an_event_whose_ack_is_overdue_comes_again_with_what_followed_it() -> None:
     made = window("ab", credit=100)
     made.step(0.0)
@@ -334,6 +344,15 @@ def test_who_has_not_joined_is_a_key_error() -> None:
     ):
         with pytest.raises(KeyError):
             call()
+
+
+def test_a_chat_that_changed_its_consumer_is_not_also_sent_by_the_one_before() -> None:
+    made = window("aa", credit=1)
+    made.step(0.0)
+    made.join("d", credit=1)
+    assert seqs(made.step(TIMEOUT_S), "d") == [1]
+    made.add_credit("c", 5)  # 2 once waited for c's credit, and now belongs to d
+    assert made.step(TIMEOUT_S) == []
 
 
 # Progress.

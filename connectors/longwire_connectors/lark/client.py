@@ -79,6 +79,8 @@ class _Handler:
             raise
         return {} if arrival.event.type == CARD_ACTION else None
 
+    do_without_validation = _do_without_validation  # its name up to 1.4
+
 
 class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
     """One connection's client. Made in the loop, used once, ended by `retire`.

@@ -7,6 +7,7 @@ from typing import Final
 
 from longwire_protocol.errors import (
     AddressError,
+    AlreadyRunning,
     CommandError,
     ConfigError,
     LongwireError,
@@ -46,6 +47,8 @@ def exit_code(error: LongwireError) -> ExitCode:
             return _of_command(error)
         case ConfigError() | AddressError():
             return ExitCode.CONFIGURATION
+        case AlreadyRunning():
+            return ExitCode.TRY_AGAIN
         case SupervisorUnreachable():
             return ExitCode.UNREACHABLE
         case NotPermitted():

@@ -1,0 +1,65 @@
+"""What a measure gives: rows, each with its baseline of the same run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    """The same thing without Longwire, measured in the same run; `None` where there is no such thing."""
+    target: str
+    """What `docs` demand, for people; nothing is asserted."""
+    note: str = ""
+    """What the baseline is, and what the reader must know."""
+
+    @property
+    def ratio(self) -> float | None:
+        """The value in units of the baseline."""
+        return self.value / self.baseline if self.baseline else None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is demanded of the middle and of the tail."""
+
+    p50: str
+    tail: str
+
+
+def spread(
+    name: str,
+    values: Sequence[float],
+    *,
+    tail: int,
+    unit: str,
+    target: Target,
+    baseline: Sequence[float] | None = None,
+    note: str = "",
+) -> list[Row]:
+    """Return two rows: the median and the percentile `tail` of the values, against those of the baseline."""
+    return [
+        Row(
+            name=f"{name}, p{percent}",
+            value=percentile(values, percent),
+            unit=unit,
+            baseline=percentile(baseline, percent) if baseline else None,
+            target=demanded,
+            note=note,
+        )
+        for percent, demanded in ((50, target.p50), (tail, target.tail))
+    ]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile from 1 to 99, between the samples where it falls between them."""
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,0 +1,70 @@
+"""What measures run on: a simulator, a supervisor, and the rest of a run that is measured only once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.longwire import Longwire
+from harness.simulator import Simulator
+
+PROGRAMS = Path(__file__).parents[1] / "programs"
+
+_numbers = itertools.count(1)
+
+Accounts = Callable[[str], dict[str, dict[str, Any]]]
+"""From the simulator's URL to the accounts."""
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the benchmarks."""
+
+    folder: Path
+    """For everything that is written; short, because sockets lie in it."""
+    is_quick: bool
+
+    def pick(self, quick: int, full: int) -> int:
+        """Return how much to do."""
+        return quick if self.is_quick else full
+
+    def new_folder(self) -> Path:
+        """Return an empty folder."""
+        folder = self.folder / str(next(_numbers))
+        folder.mkdir()
+        return folder
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A simulator and a supervisor that is configured and not started."""
+
+    folder: Path
+    simulator: Simulator
+    longwire: Longwire
+
+
+@asynccontextmanager
+async def simulated(folder: Path) -> AsyncIterator[Simulator]:
+    """Run a simulator."""
+    async with await Simulator.start(folder) as simulator:
+        try:
+            yield simulator
+        finally:
+            await simulator.program.stop()
+
+
+@asynccontextmanager
+async def staged(bench: Bench, accounts: Accounts, **defaults: Any) -> AsyncIterator[Stage]:
+    """Run a simulator and prepare a supervisor with these accounts; both are down afterwards."""
+    folder = bench.new_folder()
+    async with simulated(folder) as simulator:
+        longwire = Longwire(folder)
+        longwire.configure(accounts(simulator.url), defaults=defaults)
+        try:
+            yield Stage(folder, simulator, longwire)
+        finally:
+            await longwire.close()

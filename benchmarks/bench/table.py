@@ -1,0 +1,81 @@
+"""The table for people, and the same for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.rows import Row, percentile
+
+_WIDTH = 130
+_FSYNCS = 30
+_WHOLE = 100
+
+
+def show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
+    """Print what was measured."""
+    console = Console(width=_WIDTH)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("name", "value", "unit", "baseline", "ratio", "target"):
+        table.add_column(heading, justify="right" if heading in ("value", "baseline", "ratio") else "left")
+    notes: list[str] = []
+    for row in rows:
+        if row.note and row.note not in notes:
+            notes.append(row.note)
+        mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
+        cells = (row.name + mark, _number(row.value), row.unit, _number(row.baseline), _ratio(row.ratio))
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells), row.target)
+    console.print(table)
+    for number, note in enumerate(notes, start=1):
+        console.print(f"[{number}] {note}", markup=False, highlight=False)
+    console.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()), highlight=False)
+
+
+def as_json(rows: Sequence[Row], machine: dict[str, Any]) -> bytes:
+    """Return what was measured as JSON."""
+    lines = [msgspec.to_builtins(row) | {"ratio": row.ratio} for row in rows]
+    return msgspec.json.format(msgspec.json.encode({"machine": machine, "rows": lines}))
+
+
+def describe_machine(folder: Path) -> dict[str, Any]:
+    """Return what the figures depend on; `folder` is where the journals lie."""
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "load": round(os.getloadavg()[0], 1),
+        "fsync_ms": round(percentile(_fsyncs(folder), 50) * 1000, 2),
+    }
+
+
+def _fsyncs(folder: Path) -> list[float]:
+    """Return how long it took to put a page on disk, in seconds."""
+    took: list[float] = []
+    path = folder / "fsync"
+    with path.open("wb", buffering=0) as file:
+        for _ in range(_FSYNCS):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - begun)
+    path.unlink()
+    return took
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

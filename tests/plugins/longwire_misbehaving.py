@@ -1,0 +1,56 @@
+"""A plugin connector, installed for the tests only, that does what SDKs do on their bad days."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any, ClassVar
+
+import msgspec
+
+from longwire_connectors.base import Connector, Declaration, Host, Link
+from longwire_protocol.link import LinkFailure
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    token: str = "no-secret"
+
+
+class Misbehaving(Connector):
+    """Connected at once; each command's text says how to misbehave."""
+
+    declaration: ClassVar[Declaration] = Declaration(
+        options=Options, platform="misbehaving", secrets=("token",), methods=("message.create",)
+    )
+
+    def __init__(self, options: Options, host: Host) -> None:
+        self._options = options
+        self._host = host
+
+    def load(self) -> str:
+        return "misbehaving 1.0"
+
+    async def serve(self, link: Link) -> LinkFailure:
+        link.proven("misbehaving")
+        while True:
+            link.pong()
+            await asyncio.sleep(0.2)
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        del method
+        match params["text"]:
+            case "wedge":
+                while True:
+                    pass
+            case "ignore sigterm":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "flood":
+                for n in range(20_000):
+                    sys.stdout.write(f"line {n} with {self._options.token}\n")
+                sys.stdout.flush()
+            case "environment":
+                return {"environ": dict(os.environ), "argv": sys.argv}
+        return {}
