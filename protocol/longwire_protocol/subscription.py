@@ -177,7 +177,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self._soon()
 
     def deliver(self, frame: Events) -> None:
-        """Take events from the supervisor; what comes while it is not open will come again. For the client."""
+        """Take events from the supervisor; what comes while it is not open comes again. For the client."""
         if self._failure is not None or not self.is_open:
             return
         for raw in frame.events:

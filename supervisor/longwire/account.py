@@ -104,6 +104,11 @@ class Account:
         return self._life.state
 
     @property
+    def memory(self) -> Memory:
+        """What its successor should know: who the bot is; not the failures of another configuration."""
+        return Memory(bot=self._memory.bot)
+
+    @property
     def is_up(self) -> bool:
         """Whether its link is proven."""
         return self._life.state in {State.ONLINE, State.DEGRADED}

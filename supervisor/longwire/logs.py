@@ -14,6 +14,36 @@ from longwire_protocol.redaction import Redactor
 Format = Literal["console", "json"]
 
 
+class _Redaction:
+    """The processor that blanks secrets and leaves out what is not applicable."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._redact = Redactor()
+
+    def blank(self, secrets: Iterable[str]) -> None:
+        self._secrets.update(secrets)
+        self._redact = Redactor(self._secrets)
+
+    def __call__(
+        self, _logger: Any, _method: str, fields: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        redact = self._redact
+        return {
+            key: redact(value) if isinstance(value, str) else value
+            for key, value in fields.items()
+            if value is not None
+        }
+
+
+_redaction = _Redaction()
+
+
+def blank(secrets: Iterable[str]) -> None:
+    """Blank these values in the log from now on, beside those known before."""
+    _redaction.blank(secrets)
+
+
 def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> None:
     """Log to stderr, for a process that is ours: an embedding host keeps its own configuration.
 
@@ -22,15 +52,7 @@ def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> No
         level: the least level shown, e.g. `info`.
         secrets: values to blank wherever they turn up.
     """
-    redact = Redactor(secrets)
-
-    def redacting(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {
-            key: redact(value) if isinstance(value, str) else value
-            for key, value in fields.items()
-            if value is not None
-        }
-
+    blank(secrets)
     render: Any
     if format_ == "json":
         render = structlog.processors.JSONRenderer()
@@ -41,7 +63,7 @@ def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> No
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            redacting,
+            _redaction,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -30,9 +30,9 @@ from longwire.config import Config
 from longwire.control import Control
 from longwire.deliveries import Deliveries
 from longwire.environment import child_environment
+from longwire.fleet import Fleet
 from longwire.intake import Intake
 from longwire.journal import Journal
-from longwire.lifecycle import State
 from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
 from longwire.service import Service
@@ -47,9 +47,6 @@ _log = structlog.get_logger("longwire.supervisor")
 
 _STARTS_PER_CPU = 2
 """Processes booting at once and per CPU: more would only make all of them slower."""
-
-_STOP_MARGIN_S = 1.0
-"""Beyond the longest stop timeout, before the supervisor leaves whatever is left to the kernel."""
 
 
 class _Done(Exception):
@@ -71,17 +68,15 @@ class Supervisor:
         self._config = config
         self._specs = specs
         self._environ = environ
-        self._accounts: dict[str, Account] = {}
         self._id = token_hex(8)
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
         self._gates: dict[str, RateGate] = {}
 
     @property
     def accounts(self) -> Mapping[str, Account]:
         """Every configured account by name."""
-        return self._accounts
+        return self._fleet.accounts
 
     @property
     def supervisor_id(self) -> str:
@@ -99,6 +94,14 @@ class Supervisor:
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
+
+    def reload(self, config: Config, specs: Mapping[str, ConnectorSpec]) -> None:
+        """Take over the accounts of another configuration; `[supervisor]` counts at the next start only."""
+        if config.supervisor != self._config.supervisor:
+            _log.warning("reload_needs_restart", table="supervisor")
+        self._specs = {**self._specs, **specs}
+        changes = self._fleet.apply(config.accounts)
+        _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:
         """Run until `stop`; every child is gone when this returns.
@@ -154,55 +157,40 @@ class Supervisor:
             supervisor_id=self._id,
         )
         self._journal.on_trouble = self._troubled
-        await self._make_accounts(Yard(hub, watch, child_environment(self._environ)), tasks)
-        tasks.create_task(MemoryGuard(self._accounts).run(), name="memory guard")
-        _log.info("supervisor_started", pid=os.getpid(), accounts=len(self._accounts), version=__version__)
-        for account in self._accounts.values():
-            account.start()
+        yard = Yard(hub, watch, child_environment(self._environ))
+        self._fleet = Fleet(
+            partial(self._premises, yard, tasks),
+            await self._journal.get_states(MEMORY_PREFIX, Memory),
+            report=self._account_changed,
+        )
+        tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
+        accounts = self._config.accounts
+        _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
+        self._fleet.apply(accounts)
         if ready is not None:
             ready()
         try:
             await self._stop.wait()
         finally:
-            await self._wind_down()
+            _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
+            await self._fleet.wind_down()
+            for gate in self._gates.values():
+                gate.close()
             watch.close()
             hub.close()
             self._deliveries.close()
             self._control.close()
             self._remove_sockets()
 
-    async def _make_accounts(self, yard: Yard, tasks: asyncio.TaskGroup) -> None:
-        premises = Premises(
+    def _premises(self, yard: Yard, tasks: asyncio.TaskGroup, changed: Callable[[Account], None]) -> Premises:
+        return Premises(
             yard=yard,
             states=self._journal,
             tasks=tasks,
             starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
             connects=self._gate,
-            changed=self._account_changed,
+            changed=changed,
         )
-        memories = await self._journal.get_states(MEMORY_PREFIX, Memory)
-        for name, config in self._config.accounts.items():
-            memory = memories.get(MEMORY_PREFIX + name, Memory())
-            self._accounts[name] = Account(config, premises, memory)
-            if config.settings.isolation == "fork":
-                _log.warning("isolation_not_available", account=name, wanted="fork", used="spawn")
-
-    async def _wind_down(self) -> None:
-        """Stop every account at once, and wait for the slowest stop timeout."""
-        _log.info("supervisor_stops", accounts=len(self._accounts))
-        longest_s = max((a.config.settings.stop_timeout_s for a in self._accounts.values()), default=0.0)
-        for account in self._accounts.values():
-            account.stop()
-        for gate in self._gates.values():
-            gate.close()
-        try:
-            async with asyncio.timeout(longest_s + _STOP_MARGIN_S):
-                while any(account.state is not State.STOPPED for account in self._accounts.values()):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            left = [a.name for a in self._accounts.values() if a.state is not State.STOPPED]
-            _log.error("accounts_did_not_stop", accounts=left)
 
     def _gate(self, connector: str) -> RateGate:
         gate = self._gates.get(connector)
@@ -226,12 +214,12 @@ class Supervisor:
             attempt=status.attempt or None,
         )
         self._intake.report(status, platform=self._specs[status.connector].platform)
-        self._changed.set()
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
-        tally = self._accounts[account].tally
-        tally.events += events
-        tally.duplicates += duplicates
+        known = self._fleet.accounts.get(account)
+        if known is not None:  # it may have been removed since
+            known.tally.events += events
+            known.tally.duplicates += duplicates
 
     def _troubled(self, reason: str | None) -> None:
         if reason is None:
@@ -249,7 +237,7 @@ class Supervisor:
         """Return the whole picture."""
         return Status(
             supervisor=self._supervisor_status(),
-            accounts=[account.status() for account in self._accounts.values()],
+            accounts=[account.status() for account in self._fleet.accounts.values()],
         )
 
     def _supervisor_status(self) -> SupervisorStatus:

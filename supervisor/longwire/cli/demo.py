@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -41,8 +42,9 @@ def demo(seconds: float | None, *, as_json: bool) -> int:
 
 async def _demo(folder: Path, seconds: float | None, console: Console) -> Summary:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    begun = time.monotonic()
     async with stage(folder) as there, Client(there.endpoint, connect_timeout_s=_CONNECT_S) as client:
-        story = Story(there, client, seconds=seconds)
+        story = Story(there, client, begun=begun, seconds=seconds)
         async with asyncio.TaskGroup() as tasks:
             view = tasks.create_task(show(story, console), name="live table")
             try:

@@ -16,6 +16,7 @@ from longwire import logs
 from longwire.config import Config, load, load_specs
 from longwire.supervisor import Supervisor
 from longwire_protocol.declaration import ConnectorSpec
+from longwire_protocol.errors import ConfigError
 
 _log = structlog.get_logger("longwire.supervisor")
 
@@ -35,7 +36,7 @@ _log = structlog.get_logger("longwire.supervisor")
 )
 @click.pass_obj
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
-    """Run the supervisor in the foreground, until SIGTERM or SIGINT."""
+    """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
     specs = load_specs()
     config = load(config_path, specs=specs, environ=os.environ)
     secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
@@ -45,16 +46,38 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
         secrets=secrets,
     )
     _raise_descriptor_limit()
-    asyncio.run(_run(config, specs))
+    asyncio.run(_run(config, specs, config_path))
 
 
-async def _run(config: Config, specs: dict[str, ConnectorSpec]) -> None:
+async def _run(config: Config, specs: dict[str, ConnectorSpec], path: Path) -> None:
     supervisor = Supervisor(config, specs=specs, environ=os.environ)
     loop = asyncio.get_running_loop()
+    hangups = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangups.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
-    loop.add_signal_handler(signal.SIGHUP, _log.warning, "reload_not_supported")
-    await supervisor.run()
+    async with asyncio.TaskGroup() as tasks:
+        reloader = tasks.create_task(_reload(supervisor, path, hangups), name="reload on SIGHUP")
+        try:
+            await supervisor.run()
+        finally:
+            reloader.cancel()
+
+
+async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) -> None:
+    """Read the file again at each SIGHUP; one with mistakes changes nothing."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        try:
+            specs = await asyncio.to_thread(load_specs)
+            config = await asyncio.to_thread(load, path, specs=specs, environ=os.environ)
+        except ConfigError as exc:
+            for problem in exc.problems:
+                _log.error("reload_refused", place=problem.place, problem=problem.message)
+            continue
+        logs.blank(secret for account in config.accounts.values() for secret in account.secret_values())
+        supervisor.reload(config, specs)
 
 
 def _raise_descriptor_limit() -> None:

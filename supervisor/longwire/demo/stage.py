@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
+async def stage(folder: Path) -> AsyncGenerator[Stage, None]:
     """Start simulator and supervisor in `folder`; both are gone when this is left.
 
     Raises:
@@ -97,7 +97,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def _program(
     log: Path, *arguments: str, pipe: bool = False
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

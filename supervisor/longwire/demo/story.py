@@ -42,7 +42,7 @@ class Summary(msgspec.Struct):
     seconds: float = 0.0
     accounts: int = 0
     online_after_s: float = 0.0
-    """From the supervisor's start to every account online."""
+    """From the start of simulator and supervisor to every account online."""
     messages: int = 0
     """What the simulators' users wrote."""
     answered: int = 0
@@ -53,14 +53,14 @@ class Summary(msgspec.Struct):
 class Story:
     """Plays the demo; `accounts`, `summary` and `line` are for whoever watches."""
 
-    def __init__(self, stage: Stage, client: Client, *, seconds: float | None) -> None:
+    def __init__(self, stage: Stage, client: Client, *, begun: float, seconds: float | None) -> None:
         self.accounts: list[dict[str, Any]] = []
         self.summary = Summary(accounts=len(LARK_APPS) + len(DING_APPS))
         self.line = "starting a process per account"
         self._stage = stage
         self._client = client
         self._seconds = seconds
-        self._begun = time.monotonic()
+        self._begun = begun
         self._news = asyncio.Event()
 
     @property

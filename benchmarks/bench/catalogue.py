@@ -1,0 +1,20 @@
+"""Every measure, in the order of the table. `--only` takes these names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bench.measures import durable, fleet, hang, latency, restart, throughput
+from bench.rows import Row
+from bench.stage import Bench
+
+Measure = Callable[[Bench], Awaitable[list[Row]]]
+
+MEASURES: dict[str, Measure] = {
+    "restart": restart.measure,
+    "hang": hang.measure,
+    "fleet": fleet.measure,
+    "latency": latency.measure,
+    "throughput": throughput.measure,
+    "durable": durable.measure,
+}

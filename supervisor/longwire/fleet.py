@@ -1,0 +1,122 @@
+"""All accounts: brought to what the configuration says, by the least change, and down together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+import structlog
+
+from longwire.account import MEMORY_PREFIX, Account, Memory, Premises
+from longwire.config import AccountConfig
+from longwire.lifecycle import State
+
+_log = structlog.get_logger("longwire.fleet")
+
+_STOP_MARGIN_S = 1.0
+"""Beyond the longest stop timeout, before whatever is left is left to the kernel."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a new configuration changed, by account names."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
+class Fleet:
+    """Owns the accounts.
+
+    Args:
+        make_premises: returns what every account needs, given whom to tell of a change of state.
+        memories: what earlier supervisors left, by state key.
+        report: told after each change of an account's state.
+    """
+
+    def __init__(
+        self,
+        make_premises: Callable[[Callable[[Account], None]], Premises],
+        memories: Mapping[str, Memory],
+        *,
+        report: Callable[[Account], None],
+    ) -> None:
+        self.accounts: dict[str, Account] = {}
+        self._premises = make_premises(self._account_changed)
+        self._memories = dict(memories)
+        self._report = report
+        self._replacements: dict[str, AccountConfig | None] = {}
+        self._changed = asyncio.Event()
+
+    def apply(self, wanted: Mapping[str, AccountConfig]) -> Changes:
+        """Touch only what differs: new accounts start, others stop, changed ones stop and start anew."""
+        present = {
+            name: self._replacements.get(name, account.config) for name, account in self.accounts.items()
+        }
+        changes = Changes(
+            added=[name for name in wanted if present.get(name) is None],
+            removed=[name for name, config in present.items() if config is not None and name not in wanted],
+            changed=[
+                name
+                for name, config in wanted.items()
+                if present.get(name) is not None and present[name] != config
+            ],
+        )
+        for name in (*changes.removed, *changes.changed):
+            self._retire(self.accounts[name], wanted.get(name))
+        for name in changes.added:
+            if name in self.accounts:  # it is still leaving, from an earlier change
+                self._replacements[name] = wanted[name]
+            else:
+                self._make(wanted[name]).start()
+        return changes
+
+    async def wind_down(self) -> None:
+        """Stop every account at once, and wait for the slowest stop timeout."""
+        self._replacements.clear()
+        longest_s = max((a.config.settings.stop_timeout_s for a in self.accounts.values()), default=0.0)
+        for account in tuple(self.accounts.values()):
+            account.stop()
+        try:
+            async with asyncio.timeout(longest_s + _STOP_MARGIN_S):
+                while any(account.state is not State.STOPPED for account in self.accounts.values()):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            left = [a.name for a in self.accounts.values() if a.state is not State.STOPPED]
+            _log.error("accounts_did_not_stop", accounts=left)
+
+    def _make(self, config: AccountConfig) -> Account:
+        memory = self._memories.get(MEMORY_PREFIX + config.account, Memory())
+        account = self.accounts[config.account] = Account(config, self._premises, memory)
+        if config.settings.isolation == "fork":
+            _log.warning("isolation_not_available", account=config.account, wanted="fork", used="spawn")
+        return account
+
+    def _retire(self, account: Account, replacement: AccountConfig | None) -> None:
+        if account.state is State.STOPPED:
+            self._replace(account, replacement, is_wanted=False)
+            return
+        self._replacements[account.name] = replacement
+        account.stop()
+        self._settle(account)
+
+    def _account_changed(self, account: Account) -> None:
+        self._report(account)
+        self._settle(account)
+        self._changed.set()
+
+    def _settle(self, account: Account) -> None:
+        if account.state is State.STOPPED and account.name in self._replacements:
+            self._replace(account, self._replacements.pop(account.name), is_wanted=True)
+
+    def _replace(self, old: Account, config: AccountConfig | None, *, is_wanted: bool) -> None:
+        """Put an account with the new configuration in the place of one that is stopped."""
+        del self.accounts[old.name]
+        if config is None:
+            return
+        self._memories[MEMORY_PREFIX + old.name] = old.memory
+        account = self._make(config)
+        if is_wanted:
+            account.start()
