@@ -25,8 +25,8 @@ from longwire_protocol.event import Bot, Chat, Event, Segment, Sender
 from longwire_protocol.frames import FromChild, HandedOver, HandOver, Stored, ToChild
 
 _HIGH_WATER = 1000
-_WINDOW, _BATCH = 2048, 512
-"""As `longwire_connectors.handover` has them."""
+_WINDOW, _BATCH = 16_384, 512
+"""Frames as `longwire_connectors.handover` makes them; the window is wider, so that it limits nothing."""
 
 _GROUP = 20_000
 """Most events of one commit."""

@@ -12,8 +12,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -40,7 +40,7 @@ from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.declaration import ConnectorSpec
-from longwire_protocol.errors import AddressError, AlreadyRunning
+from longwire_protocol.errors import AddressError, AlreadyRunning, ConfigError, Problem
 from longwire_protocol.version import __version__
 
 _log = structlog.get_logger("longwire.supervisor")
@@ -115,9 +115,10 @@ class Supervisor:
         """
         with ExitStack() as cleanup:
             data_dir = self._config.supervisor.data_dir
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            data_dir.chmod(0o700)
-            cleanup.callback(_lock(data_dir).close)
+            with _as_problem("supervisor.data_dir"):
+                data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+                data_dir.chmod(0o700)
+                cleanup.callback(os.close, _lock(data_dir))
             self._journal = await Journal.open(data_dir / "journal.sqlite3")
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             cleanup.callback(context.destroy, linger=0)
@@ -149,13 +150,14 @@ class Supervisor:
         self._intake = intake
         watch = Watch(hub.drain)
         self._deliveries = await Deliveries.open(self._journal, tasks)
-        self._control = Control(
-            context,
-            self._config.supervisor.endpoints,
-            handler=Service(self, self._deliveries),
-            tasks=tasks,
-            supervisor_id=self._id,
-        )
+        with _as_problem("supervisor.endpoint"):
+            self._control = Control(
+                context,
+                self._config.supervisor.endpoints,
+                handler=Service(self, self._deliveries),
+                tasks=tasks,
+                supervisor_id=self._id,
+            )
         self._journal.on_trouble = self._troubled
         yard = Yard(hub, watch, child_environment(self._environ))
         self._fleet = Fleet(
@@ -272,26 +274,27 @@ _SLOW_COMMIT_S = 2.0
 """A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
 
 
-class _Lock:
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+@contextmanager
+def _as_problem(place: str) -> Generator[None, None, None]:
+    """Turn what the system refuses into a problem of the configuration: the operator must act."""
+    try:
+        yield
+    except (OSError, zmq.ZMQError) as exc:
+        raise ConfigError([Problem(place, str(exc))]) from exc
 
-    def close(self) -> None:
-        """Let another supervisor in."""
-        os.close(self._fd)
 
-
-def _lock(data_dir: Path) -> _Lock:
+def _lock(data_dir: Path) -> int:
+    """Return a descriptor that keeps other supervisors out until it is closed."""
     fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
+    except BlockingIOError as exc:
         holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(fd)
         raise AlreadyRunning(f"a supervisor (pid {holder}) already uses {data_dir}") from exc
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return _Lock(fd)
+    return fd
 
 
 def _children_endpoint(data_dir: Path, cleanup: ExitStack) -> str:

@@ -4,10 +4,11 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -259,6 +260,79 @@ async def test_a_stop_while_discovery_hangs_is_prompt_and_nothing_connects_later
     assert (await bench.state()).connections_total == 1
 
 
+@asynccontextmanager
+async def mute_server() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
+    """Accept connections and say nothing: its URL, and whether one came and went."""
+    came, went = asyncio.Event(), asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+        writer.close()
+        went.set()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/ws?device_id=1&service_id=2", came, went
+
+
+def answer_with(url: str) -> DiscoveryBadJson:
+    return DiscoveryBadJson(platform="lark", body=json.dumps({"code": 0, "data": {"URL": url}}))
+
+
+async def test_a_stop_while_the_websocket_opens_is_prompt_and_cuts_it(bench: Bench) -> None:
+    async with mute_server() as (url, came, went), asyncio.timeout(DEADLINE_S):
+        await bench.fault(answer_with(url))
+        bench.serve()
+        await came.wait()
+        assert await bench.stop() < 0.5
+        await went.wait()
+
+
+async def test_a_websocket_that_does_not_open_is_given_up_within_the_link_timeout() -> None:
+    async with (
+        benches(host=FakeHost(platform="lark", link_timeout_s=0.4)) as bench,
+        mute_server() as (url, _, went),
+        asyncio.timeout(DEADLINE_S),
+    ):
+        await bench.fault(answer_with(url))
+        failure = await bench.fails()
+        assert (failure.fault, failure.reason) == (Fault.TRANSIENT, "connect_timeout")
+        await went.wait()
+
+
+class FullLink(FakeLink):
+    """A link whose journal takes nothing for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+
+    async def room(self) -> None:
+        await self.has_room.wait()
+
+
+async def test_a_journal_without_room_stops_the_reading_and_not_the_link() -> None:
+    async with benches(host=FakeHost(platform="lark", link_timeout_s=0.5)) as bench:
+        bench.link = link = FullLink()
+        serving = bench.serving = asyncio.create_task(bench.connector.serve(link), name="serve")
+        async with asyncio.timeout(DEADLINE_S):
+            await link.is_proven.wait()
+        link.has_room.clear()
+        await bench.inject(text="{n}", count=500)
+        await link.wait_for_events(1)
+        done, _ = await asyncio.wait([serving], timeout=1.5)  # three link timeouts
+        assert not done
+        assert len(link.events) < 500
+        link.has_room.set()
+        await bench.reaches(lambda state: state.acked == 500)
+        assert [event.text for event in link.events][:500] == [str(number) for number in range(500)]
+
+
 async def test_the_loop_turns_while_discovery_hangs(bench: Bench) -> None:
     await bench.fault(DiscoveryHang(platform="lark"))
     bench.serve()
@@ -505,6 +579,16 @@ async def test_an_event_of_four_mebibytes_arrives(bench: Bench) -> None:
     assert (await bench.state()).connections_total == 1
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of the simulator's client
+async def test_an_event_over_the_limit_ends_the_link_with_its_reason(bench: Bench) -> None:
+    await bench.proven()
+    await bench.inject(text="x" * (9 * 1024 * 1024), is_redelivered=False)
+    assert bench.serving is not None
+    async with asyncio.timeout(DEADLINE_S):
+        failure = await bench.serving
+    assert (failure.fault, failure.reason, failure.error_code) == (Fault.TRANSIENT, "frame_too_large", "1009")
+
+
 async def test_a_card_click_is_acked_with_an_empty_answer(bench: Bench) -> None:
     await bench.proven(stores=False)
     await bench.inject(kind="card", action_value={"choice": "yes"})
@@ -641,3 +725,38 @@ async def test_many_attempts_leave_nothing_behind(bench: Bench) -> None:
     state = await bench.reaches(lambda state: state.connections_open == 0)
     assert (state.connections_total, state.connections_max_open) == (10, 1)
     assert {connection.close_code for connection in state.connections} == {1000}
+
+
+LOADS = """
+import asyncio, os, sys
+from longwire_connectors.lark import sdk
+if "fail" in sys.argv:
+    def fail(spec):
+        sys.modules["lark_oapi.made_up"] = object()
+        raise LookupError("a version the recipe does not suit")
+    sdk._import_lean = fail
+sdk.load(), sdk.load()
+import lark_oapi.ws.client as ws
+is_lean = len([name for name in sys.modules if name.startswith("lark_oapi")]) < 100
+paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+has_epoll = any("eventpoll" in os.readlink(path) for path in paths if os.path.lexists(path))
+print(is_lean, ws.loop, has_epoll, asyncio.run(asyncio.sleep(0, "runs")))
+import lark_oapi
+print(lark_oapi.Client.__name__, lark_oapi.ws.Client is ws.Client)
+"""
+
+
+@pytest.mark.parametrize(("argument", "is_lean"), [("lean", "True"), ("fail", "False")])
+async def test_the_sdk_is_loaded_lean_or_in_full_and_leaves_no_loop_behind(
+    argument: str, is_lean: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        LOADS,
+        argument,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60.0):
+        out, _ = await process.communicate()
+    assert out.decode().splitlines() == [f"{is_lean} None False runs", "Client True"]

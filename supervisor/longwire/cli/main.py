@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -40,10 +40,11 @@ class Shell(LazyGroup):
         except click.ClickException as exc:
             _complain_of_usage(exc)
             sys.exit(ExitCode.USAGE)
-        except LongwireError as exc:
-            _complain(exc)
-            sys.exit(exit_code(exc))
-        except Exception:  # noqa: BLE001 - the process's edge
+        except Exception as exc:  # noqa: BLE001 - the process's edge
+            error = _only(exc)
+            if isinstance(error, LongwireError):
+                _complain(error)
+                sys.exit(exit_code(error))
             traceback.print_exc()
             click.echo("longwire: this is a bug; please report it with what is above", err=True)
             sys.exit(ExitCode.BUG)
@@ -94,6 +95,14 @@ def _complain_of_usage(error: click.ClickException) -> None:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     click.echo(f"longwire: {error.format_message()}", err=True)
+
+
+def _only(error: Exception) -> Exception:
+    """Return the one error in a task group's, or the group itself if there are several."""
+    if isinstance(error, ExceptionGroup):
+        found = cast("ExceptionGroup[Exception]", error).exceptions
+        return _only(found[0]) if len(found) == 1 else cast("Exception", error)
+    return error
 
 
 def _complain(error: LongwireError) -> None:
