@@ -21,9 +21,13 @@ from bench.table import as_json, describe_machine, show  # noqa: E402
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure just this; repeatable.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure just this; repeatable."
+)
 @click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: under 90 s.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too.")
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too."
+)
 @click.option("--keep", is_flag=True, help="Keep the folder with journals and logs.")
 def main(only: tuple[str, ...], json_path: Path | None, *, quick: bool, keep: bool) -> None:
     """Print a row for each figure: name, value, unit, baseline, ratio, target."""

@@ -54,9 +54,9 @@ async def plain_sdk(simulator: Simulator, app: str, *, folder: Path) -> AsyncIte
     program = await Program.start(command, output=folder / f"{app}.log")
     try:
 
-        async def connected() -> float | None:
+        async def connected() -> float:
             connections = (await simulator.app_state("lark", app)).connections
-            return connections[0].opened_at if connections else None
+            return connections[0].opened_at if connections else 0.0
 
         at = await until(connected, what=f"plain {app} is connected", deadline_s=CONNECT_S)
         yield Plain(app=app, program=program, report=report, start_s=at - started_at, connected_at=at)

@@ -37,7 +37,9 @@ def show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
     console.print(table)
     for number, note in enumerate(notes, start=1):
         console.print(f"[{number}] {note}", markup=False, highlight=False)
-    console.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()), highlight=False)
+    console.print(
+        "machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()), highlight=False
+    )
 
 
 def as_json(rows: Sequence[Row], machine: dict[str, Any]) -> bytes:

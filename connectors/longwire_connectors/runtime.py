@@ -54,6 +54,9 @@ _HIGH_WATER = 1000
 _CLOSE_S = 3.0
 """How long a cancelled link may take to close its socket: a close handshake of one second and some CPU."""
 
+_RELEASE_S = 0.5
+"""How long a connector may take to release what outlives a connection."""
+
 _STUCK_EXIT_CODE = os.EX_SOFTWARE
 """Exit code of a child whose link could not be ended."""
 
@@ -171,8 +174,11 @@ class Child:
         if self._beat is not None:
             self._beat.cancel()
         if self._connector is not None:
-            async with asyncio.timeout(1.0):
-                await self._connector.close()
+            try:
+                async with asyncio.timeout(_RELEASE_S):
+                    await self._connector.close()
+            except Exception:  # noqa: BLE001  # the process ends anyway
+                _log.exception("connector_not_closed")
         self._flush()
         self._channel.close(linger_ms=200)
         context.term()

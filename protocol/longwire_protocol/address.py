@@ -40,7 +40,7 @@ def resolve(endpoint: str, *, base: Path) -> str:
         try:
             return ipc(base / Path(path).expanduser())
         except RuntimeError as exc:
-            raise AddressError(f"{endpoint!r}: {exc}") from exc
+            raise AddressError(f"{endpoint!r} names a home folder that is not known") from exc
     if endpoint.startswith(TCP):
         host, _, port = endpoint.removeprefix(TCP).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:  # noqa: PLR2004

@@ -50,6 +50,7 @@ class Decoder(Generic[T]):
 
 
 _FIXMAP, _FIXMAP_END, _MAP16 = 0x80, 0x90, 0xDE
+_MAP16_PAIRS = 0xFFFF
 _SEQ_KEY = b"\xa3seq"
 _DELIVERY_KEY = b"\xa8delivery"
 _FIRST_DELIVERY = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=1, redelivered=False))
@@ -80,6 +81,7 @@ def _map_header(body: bytes) -> tuple[int, int]:
     first = body[0] if body else 0
     if _FIXMAP <= first < _FIXMAP_END:
         return (first & 0x0F) + 2, 1
-    if first == _MAP16 and len(body) > 2:  # noqa: PLR2004
-        return int.from_bytes(body[1:3], "big") + 2, 3
+    pairs = int.from_bytes(body[1:3], "big") + 2
+    if first == _MAP16 and len(body) > 2 and pairs <= _MAP16_PAIRS:  # noqa: PLR2004
+        return pairs, 3
     raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")

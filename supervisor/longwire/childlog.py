@@ -19,6 +19,9 @@ _LINES_PER_S = 50.0
 _LINES_BURST = 500
 """A traceback is some 50 lines; a child that floods must not fill the operator's disk or our time."""
 
+_OURS = frozenset({"account", "incarnation", "self", "exc_info", "stack_info", "timestamp"})
+"""Names that a child's line may not use: they say who speaks, or mean something to the logger."""
+
 _LAST_READS = 16
 
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
@@ -96,8 +99,9 @@ class ChildLog:
             self._dropped = 0
         text = self._redact(line[:_MAX_LINE_BYTES].decode(errors="replace"))
         fields = _parse(text)
-        level = fields.pop("level", "info")
-        getattr(self._log, level if level in _LEVELS else "info")(fields.pop("event", "output"), **fields)
+        level = fields.pop("level", None)
+        log = getattr(self._log, level if isinstance(level, str) and level in _LEVELS else "info")
+        log(fields.pop("event"), **fields)
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -105,5 +109,5 @@ def _parse(text: str) -> dict[str, Any]:
     with suppress(msgspec.DecodeError, msgspec.ValidationError):
         fields = msgspec.json.decode(text, type=dict[str, Any])
         if isinstance(fields.get("event"), str):
-            return {("child_" + k if k in {"account", "incarnation"} else k): v for k, v in fields.items()}
+            return {("child_" + k if k in _OURS else k): v for k, v in fields.items()}
     return {"event": "output", "text": text}

@@ -117,11 +117,10 @@ class ChildProcess:
             os.kill(self.pid, number)
 
     def _watch(self) -> None:
-        self._pidfd: int | None = None
-        if hasattr(os, "pidfd_open"):
-            self._pidfd = os.pidfd_open(self.pid)
+        self._pidfd = _pidfd(self.pid)
+        if self._pidfd is not None:
             self._loop.add_reader(self._pidfd, self._exited)
-        else:  # macOS: a thread waits for this one process, and reaps it
+        else:
             threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
 
     def _exited(self) -> None:
@@ -142,3 +141,11 @@ class ChildProcess:
     def _done(self, code: int) -> None:
         self._lifeline.close()
         self._on_exit(code)
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a descriptor of the process; `None` on macOS and in sandboxes: a thread waits then."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None

@@ -231,13 +231,13 @@ def test_delays_of_chats_that_are_done_take_bounded_memory() -> None:
 
 
 def test_a_late_ack_of_a_nacked_event_does_not_end_the_delay_of_its_chat() -> None:
-    made = window("aa", credit=1)
+    made = window("aaa", credit=2)
     made.step(0.0)
-    made.nack("c", seq=1, delay_s=5.0, now=0.0)
-    made.ack("c", seqs=[1])
+    made.nack("c", seq=2, delay_s=5.0, now=0.0)
+    made.ack("c", seqs=[2])
     made.add_credit("c", 5)
     assert made.step(4.9) == []
-    assert seqs(made.step(5.0)) == [2]
+    assert seqs(made.step(5.0)) == [3]
 
 
 def test_an_event_whose_ack_is_overdue_comes_again_with_what_followed_it() -> None:

@@ -65,9 +65,7 @@ async def _sent_and_acked(simulator: Simulator, app: str, count: int) -> dict[st
 
     await until(all_acked, what="every event is acked", deadline_s=_DEADLINE_S)
     records = await simulator.deliveries("lark", app=app)
-    return {
-        record.message_id: (record.sent_at[-1], record.acked_at or 0.0) for record in records[_WARM_UP:]
-    }
+    return {record.message_id: (record.sent_at[-1], record.acked_at or 0.0) for record in records[_WARM_UP:]}
 
 
 async def _received(stage: Stage, count: int) -> dict[str, float]:

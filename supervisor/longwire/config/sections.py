@@ -70,9 +70,6 @@ def _default_endpoint(table: Table, base: Path) -> tuple[str, ...]:
 def _endpoint(written: str, table: Table, base: Path) -> str | None:
     try:
         resolved = address.resolve(written, base=base)
-    except RuntimeError:  # of expanduser
-        table.problem("endpoint", f"the home folder in {written!r} is not known")
-        return None
     except AddressError as exc:
         table.problem("endpoint", str(exc))
         return None

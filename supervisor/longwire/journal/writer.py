@@ -167,8 +167,8 @@ class Writer:
 
     def _next_delay(self, delay_s: float, exc: Exception) -> float:
         """A lock of another process is asked for steadily, as trying costs nothing; a sick disk is spared."""
-        code = exc.sqlite_errorcode & 0xFF if isinstance(exc, sqlite3.OperationalError) else None
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code: int = getattr(exc, "sqlite_errorcode", 0)
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return self._settings.retry_initial_s
         return min(2 * delay_s, self._settings.retry_max_s)
 

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from longwire_connectors.dingtalk.options import DingTalkOptions
@@ -179,5 +180,5 @@ def test_options_take_a_slash_at_the_end_of_the_url() -> None:
     ],
 )
 def test_options_refuse_what_is_no_base_url(url: str) -> None:
-    with pytest.raises(ValueError, match="api_base"):
-        DingTalkOptions(client_id="a", client_secret="b", api_base=url)
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.api_base"):
+        msgspec.convert({"client_id": "a", "client_secret": "b", "api_base": url}, DingTalkOptions)

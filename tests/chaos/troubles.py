@@ -1,0 +1,102 @@
+"""What can go wrong, a function each; all randomness is the campaign's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from typing import Literal
+
+from chaos.campaign import Campaign, Trouble
+from chaos.platform import DINGTALK_APPS, LARK_APPS, burst
+from harness.processes import is_alive
+from harness.waiting import until
+from longwire_connectors.simulator.fault_kinds import DingTalkOpenStatus, LarkDiscoveryStatus
+
+_PLATFORMS: tuple[Literal["lark", "dingtalk"], ...] = ("lark", "dingtalk")
+_BURST, _BURST_S = 100, 0.1
+"""Events in each app, and about how long their way takes."""
+
+_ORPHANS_S = 2.0
+"""T7 wants 0.1 s; this is for a machine that is busy with much else."""
+
+
+async def child_killed(campaign: Campaign) -> None:
+    """SIGKILL of any child, starting ones too, with events on their way."""
+    await _amid_events(campaign)
+    children = campaign.look_at_processes()
+    if children:
+        with suppress(ProcessLookupError):
+            os.kill(campaign.rng.choice(children).pid, signal.SIGKILL)
+
+
+async def child_frozen(campaign: Campaign) -> None:
+    """SIGSTOP of a child that has said hello; one that has not may take a minute, by design."""
+    status = await campaign.longwire.status()
+    ready = [account["pid"] for account in status["accounts"] if account["connected_since"] is not None]
+    if ready:
+        with suppress(ProcessLookupError):
+            os.kill(campaign.rng.choice(ready), signal.SIGSTOP)
+
+
+async def supervisor_killed(campaign: Campaign) -> None:
+    """SIGKILL of the supervisor with events on their way, some children perhaps frozen; then the next one."""
+    await _amid_events(campaign)
+    orphans = [child.pid for child in campaign.look_at_processes()]
+    await campaign.longwire.kill()
+
+    async def gone() -> bool:
+        return not any(is_alive(pid) for pid in orphans)
+
+    await until(gone, what="no child outlives the supervisor", deadline_s=_ORPHANS_S)
+    await asyncio.sleep(campaign.rng.uniform(0, 0.5))  # events come while nobody is there
+    await campaign.longwire.start()
+
+
+async def connections_closed(campaign: Campaign) -> None:
+    """Close frames from the platform, for one app or all of it."""
+    await _drop(campaign, "close")
+
+
+async def connections_cut(campaign: Campaign) -> None:
+    """Cut TCP connections."""
+    await _drop(campaign, "abort")
+
+
+async def discovery_failing(campaign: Campaign) -> None:
+    """Discovery answers 500 for a while, and nobody is connected."""
+    for_s = campaign.rng.uniform(0.3, 2.5)
+    await campaign.simulator.fault(LarkDiscoveryStatus(platform="lark", status=500, for_s=for_s))
+    await campaign.simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=500, for_s=for_s))
+    await _drop(campaign, "abort")
+
+
+async def subscriber_reopened(campaign: Campaign) -> None:
+    """Close the subscriber with events on their way, and open it again."""
+    await campaign.reader.close()
+    await asyncio.sleep(campaign.rng.uniform(0, 0.5))  # events come while nobody is there
+    await campaign.reader.open()
+
+
+async def _amid_events(campaign: Campaign) -> None:
+    """Return while a burst of events is between platform and subscriber, so that a kill has something to lose."""
+    await burst(campaign.simulator, campaign.rng, count=_BURST)
+    await asyncio.sleep(campaign.rng.uniform(0, _BURST_S))  # a random moment is the point
+
+
+async def _drop(campaign: Campaign, how: Literal["close", "abort"]) -> None:
+    platform = campaign.rng.choice(_PLATFORMS)
+    apps = LARK_APPS if platform == "lark" else DINGTALK_APPS
+    await campaign.simulator.drop(platform, app=campaign.rng.choice([*apps.values(), "*"]), how=how)
+
+
+TROUBLES: list[Trouble] = [
+    child_killed,
+    child_frozen,
+    supervisor_killed,
+    connections_closed,
+    connections_cut,
+    discovery_failing,
+    subscriber_reopened,
+]

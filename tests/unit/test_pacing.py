@@ -1,0 +1,211 @@
+"""Turns: at most so many a second, at most so many at once, in the order they were asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwire.pacing import CrowdGate, RateGate, TokenBucket, Turn
+
+DEADLINE_S = 30.0
+
+
+# Token buckets.
+
+
+def test_a_burst_goes_at_once_and_then_the_rate_bites() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=3, now=100.0)
+    assert [bucket.take(100.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+
+
+def test_who_waits_as_told_gets_the_token() -> None:
+    bucket = TokenBucket(rate_per_s=4.0, burst=1, now=0.0)
+    assert bucket.take(0.0) == 0.0
+    assert bucket.take(0.0) == 0.25
+    assert bucket.take(0.125) == 0.125
+    assert bucket.take(0.25) == 0.0
+
+
+def test_an_idle_bucket_holds_no_more_than_its_burst() -> None:
+    bucket = TokenBucket(rate_per_s=1.0, burst=2, now=0.0)
+    assert [bucket.take(1e6) > 0 for _ in range(3)] == [False, False, True]
+
+
+@given(st.floats(0.01, 1000), st.integers(1, 20), st.lists(st.floats(0, 10), min_size=1, max_size=100))
+def test_never_more_go_than_the_burst_and_what_came_back(rate: float, burst: int, waits: list[float]) -> None:
+    bucket, now, gone = TokenBucket(rate_per_s=rate, burst=burst, now=0.0), 0.0, 0
+    for wait in waits:
+        now += wait
+        left = bucket.take(now)
+        assert left >= 0
+        gone += left == 0
+    assert gone <= burst + now * rate + 1e-6
+
+
+# Turns.
+
+
+def test_a_turn_is_taken_once() -> None:
+    went: list[str] = []
+    turn = Turn(lambda: went.append("x"))
+    assert turn.is_wanted
+    assert turn.take()
+    assert not turn.is_wanted
+    assert not turn.take()
+    assert went == ["x"]
+
+
+def test_a_turn_given_up_is_not_taken() -> None:
+    turn = Turn(lambda: pytest.fail("it went"))
+    turn.cancel()
+    assert not turn.is_wanted
+    assert not turn.take()
+
+
+# A gate with a rate.
+
+
+class Clock:
+    """The part of a loop that a gate needs; `pass_time` runs what is due."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[tuple[float, asyncio.TimerHandle]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay_s: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        timer = asyncio.TimerHandle(self.now + delay_s, what, (), loop)
+        self.timers.append((self.now + delay_s, timer))
+        return timer
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        due = [timer for at, timer in self.timers if at <= self.now]
+        self.timers = [(at, timer) for at, timer in self.timers if at > self.now]
+        for timer in due:
+            if not timer.cancelled():
+                timer._run()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def rate_gate(clock: Clock, monkeypatch: pytest.MonkeyPatch, *, rate_per_s: float, burst: int) -> RateGate:
+    gate = RateGate(TokenBucket(rate_per_s=rate_per_s, burst=burst, now=clock.now))
+    monkeypatch.setattr(gate, "_loop", clock)
+    return gate
+
+
+async def test_the_burst_goes_before_ask_returns_and_the_rest_in_order_at_the_rate(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went: list[int] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=2)
+    for number in range(5):
+        gate.ask(partial(went.append, number))
+    assert went == [0, 1]
+    clock.pass_time(0.125)
+    assert went == [0, 1]
+    clock.pass_time(0.125)
+    assert went == [0, 1, 2]
+    clock.pass_time(0.25)
+    clock.pass_time(0.25)
+    assert went == [0, 1, 2, 3, 4]
+    assert clock.timers == []
+
+
+async def test_who_gives_up_costs_no_token(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    went: list[int] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
+    turns = [gate.ask(partial(went.append, number)) for number in range(4)]
+    turns[1].cancel()
+    turns[2].cancel()
+    clock.pass_time(0.25)
+    assert went == [0, 3]
+
+
+async def test_one_who_goes_may_ask_again(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    went: list[int] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
+
+    def again() -> None:
+        went.append(1)
+        gate.ask(partial(went.append, 2))
+
+    gate.ask(again)
+    assert went == [1]
+    clock.pass_time(0.25)
+    assert went == [1, 2]
+
+
+async def test_behind_a_closed_gate_nobody_goes(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    went: list[int] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
+    gate.ask(partial(went.append, 0))
+    gate.ask(partial(went.append, 1))
+    gate.close()
+    gate.ask(partial(went.append, 2))
+    clock.pass_time(3600)
+    assert went == [0]
+
+
+async def test_on_a_real_loop_everybody_goes_and_no_sooner_than_the_rate_permits() -> None:
+    loop = asyncio.get_running_loop()
+    begun, done = loop.time(), asyncio.Event()
+    gate = RateGate(TokenBucket(rate_per_s=50.0, burst=1, now=begun))
+    for _ in range(4):
+        gate.ask(lambda: None)
+    gate.ask(done.set)
+    async with asyncio.timeout(DEADLINE_S):
+        await done.wait()
+    assert loop.time() - begun >= 4 / 50 - 0.001
+    gate.close()  # nobody waits
+
+
+# A gate with room for so many.
+
+
+def test_only_so_many_are_inside_at_once() -> None:
+    went: list[int] = []
+    gate = CrowdGate(2)
+    for number in range(4):
+        gate.ask(partial(went.append, number))
+    assert went == [0, 1]
+    gate.leave()
+    assert went == [0, 1, 2]
+    gate.leave()
+    gate.leave()
+    assert went == [0, 1, 2, 3]
+
+
+def test_who_gave_up_takes_no_room() -> None:
+    went: list[int] = []
+    gate = CrowdGate(1)
+    turns = [gate.ask(partial(went.append, number)) for number in range(3)]
+    turns[1].cancel()
+    gate.leave()
+    assert went == [0, 2]
+
+
+def test_one_inside_may_leave_at_once_and_let_the_next_in() -> None:
+    went: list[int] = []
+    gate = CrowdGate(1)
+
+    def in_and_out() -> None:
+        went.append(1)
+        gate.leave()
+
+    gate.ask(in_and_out)
+    gate.ask(partial(went.append, 2))
+    gate.ask(partial(went.append, 3))
+    assert went == [1, 2]
