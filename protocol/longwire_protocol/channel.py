@@ -96,6 +96,8 @@ class Channel:
         """Read everything that waits, now: before someone is judged for silence."""
         while not self._is_paused and self._read_some():
             pass
+        if self._retry is not None:
+            self._look_again()
 
     def close(self, *, linger_ms: int = 0) -> None:
         """Stop reading and close the socket; messages not yet sent get `linger_ms` milliseconds."""
@@ -117,10 +119,10 @@ class Channel:
         self._readable()
 
     def _readable(self) -> None:
-        if self._retry is not None:
-            self._retry_now()
         if not self._is_paused and self._read_some():
             self._look_again()
+        if self._retry is not None:  # last, as reading swallows the edge that tells of room
+            self._retry_now()
 
     def _read_some(self) -> bool:
         """Read a batch; return whether more may wait."""

@@ -76,6 +76,15 @@ def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
     return b"".join((head, _SEQ_KEY, _ENCODER.encode(seq), delivery, memoryview(body)[start:]))
 
 
+def is_body(body: bytes) -> bool:
+    """Return whether `with_delivery` can take these bytes: asked before they are stored, not after."""
+    try:
+        _map_header(body)
+    except MalformedFrame:
+        return False
+    return True
+
+
 def _map_header(body: bytes) -> tuple[int, int]:
     """Return how many pairs the map will have with the two new ones, and where its first pair begins."""
     first = body[0] if body else 0

@@ -78,7 +78,3 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
     allows_overlap: bool = False
-
-    def option(self, name: str) -> OptionSpec | None:
-        """Return the option of that name."""
-        return next((option for option in self.options if option.name == name), None)

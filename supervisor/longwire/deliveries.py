@@ -34,6 +34,7 @@ _SAVE_S = 0.1
 
 _READ_RETRY_S = 1.0
 _MAX_SUBSCRIPTIONS = 1000
+_FULL_RETRY_MS = 60_000
 _EPHEMERAL = "~"
 
 
@@ -204,6 +205,7 @@ class Deliveries:
                 RetCode.SUBSCRIPTION_CONFLICT, f"subscription {params.name!r} exists with other filters"
             )
         if client.is_gone:
+            self._forget_ephemeral(subscription)
             return ANSWERED
         data = {"subscription": subscription.name, "next_seq": subscription.window.low_water + 1}
         client.send(Reply(id=request.id, status="ok", data=data))
@@ -273,7 +275,12 @@ class Deliveries:
 
     async def _create(self, params: SubscribeParams, filters: Filters) -> Subscription:
         if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
-            raise CommandError(RetCode.SATURATED, f"there are {_MAX_SUBSCRIPTIONS} subscriptions")
+            raise CommandError(
+                RetCode.SATURATED,
+                f"there are {_MAX_SUBSCRIPTIONS} subscriptions",
+                retryable=True,
+                retry_after_ms=_FULL_RETRY_MS,
+            )
         head = self._journal.head
         match params.start:
             case "new":
@@ -286,8 +293,18 @@ class Deliveries:
         subscription = self._add(params.name or _EPHEMERAL + token_hex(8), window)
         if subscription.is_durable:
             saved = Saved(filters, Progress(low_water))
-            await self._journal.save_state(STATE_PREFIX + subscription.name, saved)
+            try:
+                await self._journal.save_state(STATE_PREFIX + subscription.name, saved)
+            except JournalError as exc:
+                self._subscriptions.pop(subscription.name, None)
+                raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
         return subscription
+
+    def _forget_ephemeral(self, subscription: Subscription) -> None:
+        if not subscription.is_durable and not subscription.clients:
+            subscription.close()
+            self._unsaved.discard(subscription)
+            self._subscriptions.pop(subscription.name, None)
 
     def _add(self, name: str, window: Window) -> Subscription:
         subscription = Subscription(name, window, self._journal, self._tasks, self._touch)
@@ -309,9 +326,7 @@ class Deliveries:
         if subscription.is_durable:
             subscription.pump()
         else:
-            subscription.close()
-            self._unsaved.discard(subscription)
-            self._subscriptions.pop(subscription.name, None)
+            self._forget_ephemeral(subscription)
 
     def _committed(self, events: list[Stored]) -> None:
         for subscription in tuple(self._subscriptions.values()):

@@ -63,17 +63,20 @@ class RateGate:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Turn] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def ask(self, go: Callable[[], None]) -> Turn:
         """Call `go` when it is this caller's turn: perhaps at once, before this returns."""
         turn = Turn(go)
-        self._queue.append(turn)
+        if not self._is_closed:
+            self._queue.append(turn)
         if self._timer is None:
             self._pump()
         return turn
 
     def close(self) -> None:
         """Nobody goes any more."""
+        self._is_closed = True
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -15,7 +16,7 @@ from harness.waiting import until
 from longwire_connectors.simulator.fault_kinds import DingTalkOpenStatus, LarkDiscoveryStatus
 
 _PLATFORMS: tuple[Literal["lark", "dingtalk"], ...] = ("lark", "dingtalk")
-_BURST, _BURST_S = 100, 0.1
+_BURST, _BURST_S = 100, 0.2
 """Events in each app, and about how long their way takes."""
 
 _ORPHANS_S = 2.0
@@ -24,11 +25,14 @@ _ORPHANS_S = 2.0
 
 async def child_killed(campaign: Campaign) -> None:
     """SIGKILL of any child, starting ones too, with events on their way."""
-    await _amid_events(campaign)
-    children = campaign.look_at_processes()
-    if children:
-        with suppress(ProcessLookupError):
-            os.kill(campaign.rng.choice(children).pid, signal.SIGKILL)
+
+    async def kill() -> None:
+        children = campaign.look_at_processes()
+        if children:
+            with suppress(ProcessLookupError):
+                os.kill(campaign.rng.choice(children).pid, signal.SIGKILL)
+
+    await _amid_events(campaign, kill)
 
 
 async def child_frozen(campaign: Campaign) -> None:
@@ -42,9 +46,13 @@ async def child_frozen(campaign: Campaign) -> None:
 
 async def supervisor_killed(campaign: Campaign) -> None:
     """SIGKILL of the supervisor with events on their way, some children perhaps frozen; then the next one."""
-    await _amid_events(campaign)
-    orphans = [child.pid for child in campaign.look_at_processes()]
-    await campaign.longwire.kill()
+    orphans: list[int] = []
+
+    async def kill() -> None:
+        orphans.extend(child.pid for child in campaign.look_at_processes())
+        await campaign.longwire.kill()
+
+    await _amid_events(campaign, kill)
 
     async def gone() -> bool:
         return not any(is_alive(pid) for pid in orphans)
@@ -79,10 +87,12 @@ async def subscriber_reopened(campaign: Campaign) -> None:
     await campaign.reader.open()
 
 
-async def _amid_events(campaign: Campaign) -> None:
-    """Return while a burst of events is between platform and subscriber, so that a kill has something to lose."""
-    await burst(campaign.simulator, campaign.rng, count=_BURST)
-    await asyncio.sleep(campaign.rng.uniform(0, _BURST_S))  # a random moment is the point
+async def _amid_events(campaign: Campaign, strike: Callable[[], Awaitable[None]]) -> None:
+    """Strike while a burst of events is on its way to the subscriber, so that there is something to lose."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(burst(campaign.simulator, campaign.rng, count=_BURST), name="burst")
+        await asyncio.sleep(campaign.rng.uniform(0, _BURST_S))  # a random moment is the point
+        await strike()
 
 
 async def _drop(campaign: Campaign, how: Literal["close", "abort"]) -> None:

@@ -56,8 +56,10 @@ def message_request(given: dict[str, Any]) -> Request:
     body = {"msg_type": kind, "content": msgspec.json.encode(content).decode()}
     if params.reply_to is not None:
         return _reply(params, body)
-    target = _one_of(chat=params.chat, user=params.user)
-    name, receiver = target[0], _id_of(target[1])
+    # A reply names both, for the platforms that need the user; the chat says where.
+    user = params.user if params.chat is None else None
+    name, target = _one_of(chat=params.chat, user=user)
+    receiver = _id_of(target)
     _require(receiver, name)
     return Request(
         "/im/v1/messages", {"receive_id_type": id_type(receiver)}, {"receive_id": receiver, **body}

@@ -59,7 +59,6 @@ def test_a_card_is_interactive() -> None:
         ({"chat": "oc_1"}, "`text`"),
         ({"chat": "oc_1", "text": "a", "card": {}}, "`card`"),
         ({"text": "a"}, "`chat`"),
-        ({"chat": "oc_1", "user": "ou_1", "text": "a"}, "`user`"),
         ({"chat": "", "text": "a"}, "`chat`"),
         ({"chat": "oc_1", "text": ""}, "`text`"),
         ({"chat": "oc_1", "segments": []}, "`segments`"),
@@ -83,3 +82,8 @@ def test_what_cannot_be_sent_is_refused_by_its_name(params: dict[str, Any], name
 )
 def test_the_platforms_word_on_how_long_to_wait_is_used_if_it_makes_sense(header: str, wait_ms: int) -> None:
     assert retry_after_ms({"x-ogw-ratelimit-reset": header}) == wait_ms
+
+
+def test_the_chat_says_where_if_the_user_is_named_too() -> None:
+    request = message_request({"chat": "oc_1", "user": "ou_1", "text": "a"})
+    assert request.query == {"receive_id_type": "chat_id"}
