@@ -77,6 +77,7 @@ class Campaign:
 
     async def _trouble(self, troubles: list[Trouble]) -> None:
         events = random.Random(f"{self.plan.seed}/events")  # noqa: S311
+        deck: list[Trouble] = []
         loop = asyncio.get_running_loop()
         end = loop.time() + self.plan.seconds
         async with asyncio.TaskGroup() as tasks:
@@ -86,7 +87,8 @@ class Campaign:
             while loop.time() < end:
                 await asyncio.sleep(self.rng.uniform(*self.plan.gap_s))  # random moments are the point
                 self.look_at_processes()
-                trouble = self.rng.choice(troubles)
+                deck = deck or self.rng.sample(troubles, len(troubles))  # each comes as often as the others
+                trouble = deck.pop()
                 self.happened[trouble.__name__] += 1
                 await trouble(self)
             flow.cancel()

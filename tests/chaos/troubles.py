@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Literal
 
 from chaos.campaign import Campaign, Trouble
@@ -19,6 +20,7 @@ _PLATFORMS: tuple[Literal["lark", "dingtalk"], ...] = ("lark", "dingtalk")
 _BURST, _BURST_S = 100, 0.2
 """Events in each app, and about how long their way takes."""
 
+_LOCK_S = 5.0
 _ORPHANS_S = 2.0
 """T7 wants 0.1 s; this is for a machine that is busy with much else."""
 
@@ -46,6 +48,20 @@ async def child_frozen(campaign: Campaign) -> None:
 
 async def supervisor_killed(campaign: Campaign) -> None:
     """SIGKILL of the supervisor with events on their way, some children perhaps frozen; then the next one."""
+    await _kill_supervisor(campaign)
+    await campaign.longwire.start()
+
+
+async def supervisor_killed_before_it_could_commit(campaign: Campaign) -> None:
+    """The same while another process holds the journal's lock, so that no event of the burst is on disk."""
+    journal = campaign.longwire.folder / "var" / "journal.sqlite3"
+    with closing(sqlite3.connect(journal, timeout=_LOCK_S, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        await _kill_supervisor(campaign)
+    await campaign.longwire.start()
+
+
+async def _kill_supervisor(campaign: Campaign) -> None:
     orphans: list[int] = []
 
     async def kill() -> None:
@@ -59,7 +75,6 @@ async def supervisor_killed(campaign: Campaign) -> None:
 
     await until(gone, what="no child outlives the supervisor", deadline_s=_ORPHANS_S)
     await asyncio.sleep(campaign.rng.uniform(0, 0.5))  # events come while nobody is there
-    await campaign.longwire.start()
 
 
 async def connections_closed(campaign: Campaign) -> None:
@@ -105,6 +120,7 @@ TROUBLES: list[Trouble] = [
     child_killed,
     child_frozen,
     supervisor_killed,
+    supervisor_killed_before_it_could_commit,
     connections_closed,
     connections_cut,
     discovery_failing,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.msgpack import decode, encode
 
 from longwire_protocol import codec, frames, messages
-from longwire_protocol.codec import Decoder, encode_event, with_delivery
+from longwire_protocol.codec import Decoder, encode_event, is_body, with_delivery
 from longwire_protocol.errors import FrameError, FrameTooLarge, MalformedFrame
 from longwire_protocol.event import Bot, Chat, Event
 from longwire_protocol.link import Fault, LinkFailure, LinkState
@@ -258,3 +258,10 @@ def test_a_whole_event_reads_the_same_after_its_way_through_the_journal() -> Non
     assert (back.seq, back.delivery.attempt, back.delivery.redelivered) == (42, 3, True)
     back.seq = back.delivery = None
     assert back == EVENT
+
+
+@pytest.mark.parametrize(
+    ("body", "can"), [(encode_event(EVENT), True), (b"\x80", True), (b"", False), (b"\x90", False)]
+)
+def test_a_body_is_looked_at_before_it_is_stored(body: bytes, *, can: bool) -> None:
+    assert is_body(body) is can
