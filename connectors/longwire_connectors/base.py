@@ -38,8 +38,6 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     """Commands that `call` knows, as `message.create`."""
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
-    allows_overlap: bool = False
-    """Whether two live connections of one account at a time are harmless on this platform."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,7 +101,6 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         methods=declaration.methods,
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
-        allows_overlap=declaration.allows_overlap,
     )
 
 

@@ -63,7 +63,6 @@ class LoopbackConnector(Connector):
         options=LoopbackOptions,
         platform="loopback",
         methods=("message.create",),
-        allows_overlap=True,
     )
 
     def __init__(self, options: LoopbackOptions, host: Host) -> None:

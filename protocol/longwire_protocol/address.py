@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from longwire_protocol.errors import AddressError
@@ -38,7 +39,7 @@ def resolve(endpoint: str, *, base: Path) -> str:
         if not path or path.startswith("@"):
             raise AddressError(f"an ipc endpoint needs the path of a socket file: {endpoint!r}")
         try:
-            return ipc(base / Path(path).expanduser())
+            return ipc(Path(os.path.normpath(base / Path(path).expanduser())))
         except RuntimeError as exc:
             raise AddressError(f"{endpoint!r} names a home folder that is not known") from exc
     if endpoint.startswith(TCP):

@@ -77,4 +77,3 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     methods: tuple[str, ...] = ()
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
-    allows_overlap: bool = False

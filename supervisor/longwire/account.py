@@ -32,6 +32,8 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: int = 0
     retry_at: float | None = None
     """Unix seconds."""
+    why: LinkFailure | None = None
+    """Of the delay that runs until `retry_at`."""
     bot: Bot | None = None
 
 
@@ -125,7 +127,8 @@ class Account:
         left_s = (self._memory.retry_at or 0.0) - time.time()
         if self._life.state is State.STOPPED and self.tally.starts == 0 and left_s > 0:
             left_s = min(left_s, self._rules.backoff.max_s)  # the wall clock may have stepped
-            self._happen(Trigger.RESUME, retry_at=self._loop.time() + left_s)
+            retry_at = self._loop.time() + left_s
+            self._happen(Trigger.RESUME, why=self._memory.why, retry_at=retry_at)
         else:
             self._happen(Trigger.START)
 
@@ -305,6 +308,7 @@ class Account:
         memory = Memory(
             failures=self._life.failures,
             retry_at=None if retry_at is None else self._wall(retry_at),
+            why=None if retry_at is None else self._life.why,
             bot=bot or self._memory.bot,
         )
         if memory.failures != self._memory.failures or memory.bot != self._memory.bot:

@@ -224,6 +224,11 @@ class Child:
             case _:  # `stopped` is a courtesy, the exit is what counts; events go another way
                 pass
 
+    def on_garbage(self, peer: Peer, what: str) -> None:
+        """See `children.Owner`."""
+        del peer
+        self._owner.child_hung(self, _failure("unusable_frame", f"the child sent {what}"))
+
     def _hello(self, hello: Hello) -> None:
         if hello.protocol != CHILD_PROTOCOL:
             text = f"the child speaks version {hello.protocol}, we speak {CHILD_PROTOCOL}: restart us"

@@ -17,8 +17,9 @@ from typing import Protocol
 import structlog
 import zmq
 
+from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, new_socket
-from longwire_protocol.codec import Decoder, encode
+from longwire_protocol.codec import Decoder, encode, is_body
 from longwire_protocol.errors import FrameError
 from longwire_protocol.frames import FromChild, HandOver, Hello, Stored, ToChild
 
@@ -39,6 +40,10 @@ class Owner(Protocol):
 
     def on_frame(self, peer: Peer, frame: FromChild) -> None:
         """Take a frame of this owner's present child; the first is its hello."""
+        ...
+
+    def on_garbage(self, peer: Peer, what: str) -> None:
+        """Hear that its present child sends what cannot be used, and so cannot be trusted."""
         ...
 
 
@@ -82,6 +87,9 @@ class ChildrenHub:
         self._decode = Decoder[FromChild](FromChild)
         socket = new_socket(context, zmq.ROUTER, high_water=_HIGH_WATER)
         socket.bind(endpoint)
+        path = ipc_path(endpoint)
+        if path is not None:
+            path.chmod(0o600)
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
 
     def expect(self, peer: Peer) -> None:
@@ -124,17 +132,24 @@ class ChildrenHub:
         try:
             frame = self._decode(body)
         except FrameError as exc:
-            account = peer.account if peer else None
-            _log.error("unreadable_frame_of_child", account=account, error=str(exc))
+            self._garbage(peer, str(exc))
             return
         if peer is None:
             peer = self._welcome(routing_id, frame)
             if peer is None:
                 return
         if isinstance(frame, HandOver):
-            self._hand_over(peer, frame)
+            if all(is_body(event.body) for event in frame.events):
+                self._hand_over(peer, frame)
+            else:  # in the journal it would stop its readers; unstored, it is not acknowledged
+                self._garbage(peer, "an event whose body is not a map")
         elif not peer.is_retired:
             peer.owner.on_frame(peer, frame)
+
+    def _garbage(self, peer: Peer | None, what: str) -> None:
+        _log.error("unusable_frame_of_child", account=peer.account if peer else None, text=what)
+        if peer is not None and not peer.is_retired:
+            peer.owner.on_garbage(peer, what)
 
     def _welcome(self, routing_id: bytes, frame: FromChild) -> Peer | None:
         peer = self._expected.pop(frame.token, None) if isinstance(frame, Hello) else None

@@ -7,16 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from uuid import uuid4
 
-import structlog
-
 from longwire.children import ChildrenHub, Peer
 from longwire.journal import Arrival, Commit, Journal
 from longwire.status import AccountStatus
-from longwire_protocol.codec import encode_event, is_body
+from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
-from longwire_protocol.frames import HandedOver, HandOver
-
-_log = structlog.get_logger("longwire.intake")
+from longwire_protocol.frames import HandOver
 
 Tell = Callable[[str, int, int], None]
 
@@ -87,10 +83,9 @@ class Intake:
                     body=event.body,
                 )
                 for event in frame.events
-                if _is_body(peer, event)
             ]
-            if frame.events:
-                self._journal.append(arrivals, done=self._done(peer, frame.events[-1].number))
+            if arrivals:
+                self._journal.append(arrivals, done=self._done(peer, arrivals[-1].number))
 
     def _done(self, peer: Peer, up_to: int) -> Callable[[Commit], None]:
         def done(commit: Commit) -> None:
@@ -100,14 +95,6 @@ class Intake:
             self._pump()
 
         return done
-
-
-def _is_body(peer: Peer, event: HandedOver) -> bool:
-    """A body that could never be delivered is a bug of the connector; in the journal it would stop readers."""
-    if is_body(event.body):
-        return True
-    _log.error("event_dropped", account=peer.account, type=event.type, reason="its body is not a map")
-    return False
 
 
 def _nothing(_: Commit) -> None:

@@ -155,7 +155,7 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     luck: float = 0.0
     """Uniform in [0, 1), for the jitter of a delay."""
     why: LinkFailure | None = None
-    """For `HANDOVER`, `FAILED`, `REFUSED`, `HUNG`, `EXITED`."""
+    """For `RESUME`, `HANDOVER`, `FAILED`, `REFUSED`, `HUNG`, `EXITED`."""
     retry_at: float | None = None
     """For `RESUME`: when the delay left over ends."""
 
@@ -192,7 +192,7 @@ def _operate(before: Life, moved: Life, happened: Happened) -> Outcome:
         case Trigger.STOP:
             return _stop(replace(moved, is_wanted=False), happened.now)
         case Trigger.RESUME:
-            return replace(moved, is_wanted=True, retry_at=happened.retry_at), []
+            return replace(moved, is_wanted=True, retry_at=happened.retry_at, why=happened.why), []
         case _:
             return _start(replace(moved, is_wanted=True), happened.now, came_from=before.state)
 

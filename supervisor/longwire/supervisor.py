@@ -33,6 +33,7 @@ from longwire.environment import child_environment
 from longwire.fleet import Fleet
 from longwire.intake import Intake
 from longwire.journal import Journal
+from longwire.lifecycle import State
 from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
 from longwire.service import Service
@@ -151,6 +152,7 @@ class Supervisor:
         watch = Watch(hub.drain)
         self._deliveries = await Deliveries.open(self._journal, tasks)
         with _as_problem("supervisor.endpoint"):
+            self._make_socket_folders()
             self._control = Control(
                 context,
                 self._config.supervisor.endpoints,
@@ -206,7 +208,8 @@ class Supervisor:
 
     def _account_changed(self, account: Account) -> None:
         status = account.status()
-        _log.info(
+        level = _log.warning if status.state is State.PARKED else _log.info
+        level(
             "account_state",
             account=status.account,
             state=status.state.value,
@@ -228,6 +231,12 @@ class Supervisor:
             _log.info("journal_writes_again")
         else:
             _log.error("journal_in_trouble", reason=reason)
+
+    def _make_socket_folders(self) -> None:
+        for endpoint in self._config.supervisor.endpoints:
+            path = ipc_path(endpoint)
+            if path is not None:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _remove_sockets(self) -> None:
         for endpoint in self._config.supervisor.endpoints:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 from harness.longwire import Longwire, dingtalk
-from harness.processes import is_alive
+from harness.scenario import SLACK_S, stop_and_look
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire_connectors.simulator.counters import AppState
@@ -14,31 +13,10 @@ from longwire_connectors.simulator.fault_kinds import AcceptThenClose, DingTalkO
 from longwire_connectors.simulator.injections import DingTalkEvent
 
 APP = "dingscenario"
-SLACK_S = 1.5
-"""What a noisy machine may add to a limit."""
 
 
 async def app_state(simulator: Simulator) -> AppState:
     return await simulator.app_state("dingtalk", APP)
-
-
-async def stop_and_look(simulator: Simulator, longwire: Longwire) -> float:
-    """Stop the account; assert that nothing of it is left or comes back; return how long it took."""
-    pid = (await longwire.account("bot"))["pid"]
-    begun = time.monotonic()
-    await longwire.client.call("account.stop", account="bot")
-    await longwire.until_state("bot", "stopped")
-    took = time.monotonic() - begun
-    assert pid is None or not is_alive(pid)
-    before = await app_state(simulator)
-
-    async def nothing_more() -> bool:
-        now = await app_state(simulator)
-        return now.connections_open == 0 and now.discovery_calls == before.discovery_calls
-
-    await until(nothing_more, what="every connection is closed", deadline_s=2)
-    await stays(nothing_more, what="no connections/open and no connection", for_s=1.5)
-    return took
 
 
 async def test_c2_a_server_that_closes_at_once_is_not_stormed(
@@ -68,7 +46,7 @@ async def test_c4_a_stop_during_backoff_is_done_within_a_second(
     await longwire.start()
     account = await longwire.until_state("bot", "backoff")
     assert account["next_retry_at"] - account["since"] >= 10, "never under 10 s apart"
-    assert await stop_and_look(simulator, longwire) < 1 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="dingtalk", app=APP) < 1 + SLACK_S
 
 
 async def test_c4_a_stop_while_the_opening_hangs_is_done_within_the_stop_timeout(
@@ -82,7 +60,7 @@ async def test_c4_a_stop_while_the_opening_hangs_is_done_within_the_stop_timeout
         return (await app_state(simulator)).discovery_calls == 1
 
     await until(asked, what="connections/open hangs")
-    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="dingtalk", app=APP) < 4 + SLACK_S
 
 
 async def test_c7_a_wrong_secret_parks_the_account(simulator: Simulator, longwire: Longwire) -> None:
@@ -121,6 +99,6 @@ async def test_c9_a_stop_works_though_the_sdk_swallows_cancellation(
     await subscription.open()
     await simulator.inject_dingtalk(DingTalkEvent(app=APP, text="before"))
     assert (await anext(subscription)).text == "before"
-    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="dingtalk", app=APP) < 4 + SLACK_S
     (connection,) = (await app_state(simulator)).connections
     assert (connection.closed_by, connection.close_code) == ("client", 1000)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.longwire import Longwire, lark
-from harness.processes import is_alive
+from harness.scenario import SLACK_S, stop_and_look
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire_connectors.simulator.counters import AppState
@@ -23,31 +23,10 @@ from longwire_connectors.simulator.fault_kinds import (
 from longwire_connectors.simulator.injections import LarkEvent
 
 APP = "cli_00000000000000aa"
-SLACK_S = 1.5
-"""What a noisy machine may add to a limit."""
 
 
 async def app_state(simulator: Simulator, app: str = APP) -> AppState:
     return await simulator.app_state("lark", app)
-
-
-async def stop_and_look(simulator: Simulator, longwire: Longwire) -> float:
-    """Stop the account; assert that nothing of it is left or comes back; return how long it took."""
-    pid = (await longwire.account("bot"))["pid"]
-    begun = time.monotonic()
-    await longwire.client.call("account.stop", account="bot")
-    await longwire.until_state("bot", "stopped")
-    took = time.monotonic() - begun
-    assert pid is None or not is_alive(pid)
-    before = await app_state(simulator)
-
-    async def nothing_more() -> bool:
-        now = await app_state(simulator)
-        return now.connections_open == 0 and now.discovery_calls == before.discovery_calls
-
-    await until(nothing_more, what="every connection is closed", deadline_s=2)
-    await stays(nothing_more, what="no discovery and no connection", for_s=1.5)
-    return took
 
 
 async def test_a1_a_stop_while_online_closes_the_websocket_properly(
@@ -56,7 +35,7 @@ async def test_a1_a_stop_while_online_closes_the_websocket_properly(
     longwire.configure({"bot": lark(simulator.url, APP)})
     await longwire.start()
     await longwire.until_online()
-    assert await stop_and_look(simulator, longwire) < 2 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="lark", app=APP) < 2 + SLACK_S
     (connection,) = (await app_state(simulator)).connections
     assert (connection.closed_by, connection.close_code) == ("client", 1000)
 
@@ -71,7 +50,7 @@ async def test_a1_a_stop_while_connecting_leaves_nothing(simulator: Simulator, l
 
     await until(opened, what="the socket is open and not proven")
     assert (await longwire.account("bot"))["state"] == "connecting"
-    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="lark", app=APP) < 4 + SLACK_S
 
 
 async def test_a1_a_stop_while_backing_off_leaves_nothing(simulator: Simulator, longwire: Longwire) -> None:
@@ -79,7 +58,7 @@ async def test_a1_a_stop_while_backing_off_leaves_nothing(simulator: Simulator, 
     longwire.configure({"bot": lark(simulator.url, APP, backoff_initial_s=1.0)})
     await longwire.start()
     await longwire.until_state("bot", "backoff")
-    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="lark", app=APP) < 4 + SLACK_S
 
 
 async def test_a1_a_stop_while_discovery_hangs_leaves_nothing(
@@ -93,7 +72,7 @@ async def test_a1_a_stop_while_discovery_hangs_leaves_nothing(
         return (await app_state(simulator)).discovery_calls == 1
 
     await until(asked, what="discovery hangs")
-    assert await stop_and_look(simulator, longwire) < 4 + SLACK_S
+    assert await stop_and_look(simulator, longwire, platform="lark", app=APP) < 4 + SLACK_S
 
 
 async def test_a2_a_platform_that_pushes_a_retry_limit_does_not_silence_the_account(

@@ -35,7 +35,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 class Noisy(Connector):
     declaration = Declaration(
         options=Options, platform="noise", secrets=("token",), identity="room", extra="noise",
-        methods=("message.create",), backoff_initial_s=2, backoff_max_s=9, allows_overlap=True,
+        methods=("message.create",), backoff_initial_s=2, backoff_max_s=9,
     )
     def __init__(self, options, host): ...
     def load(self): ...
@@ -73,7 +73,6 @@ def test_plugin_is_described_though_it_prints_while_it_is_imported(tmp_path: Pat
         methods=("message.create",),
         backoff_initial_s=2.0,
         backoff_max_s=9.0,
-        allows_overlap=True,
     )
 
 

@@ -8,15 +8,13 @@ import msgspec
 
 from longwire_connectors.urls import HttpUrl
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
-
 
 class DingTalkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator gives for `connector = "dingtalk"`."""
 
-    client_id: NonEmpty
+    client_id: Annotated[str, msgspec.Meta(min_length=1, description="Client ID (AppKey) of the app")]
     """Client ID (formerly AppKey) of the app, from DingTalk's developer console."""
-    client_secret: NonEmpty
+    client_secret: Annotated[str, msgspec.Meta(min_length=1, description="Client Secret of the app")]
     """Client Secret (formerly AppSecret) of the app."""
     api_base: HttpUrl = "https://api.dingtalk.com"
     """Where DingTalk's API is; another one for a proxy, or a simulator's `http://127.0.0.1:PORT`."""

@@ -74,7 +74,8 @@ class Failures:
         if not isinstance(code, int):
             # A 200 without any code is not Lark's answer: a portal's or a proxy's.
             return self.unreadable(f"the answer has no code: {text}")
-        message = self._text(f"Lark refused to give a connection: code {code}, {text}")
+        said = text.removeprefix(f"{code}: ")  # the SDK's text begins with it
+        message = self._text(f"Lark refused to give a connection: code {code}, {said}")
         if code == TOO_MANY_CONNECTIONS:
             return _too_many(message)
         refusal = _REFUSALS.get(code, _UNNAMED)

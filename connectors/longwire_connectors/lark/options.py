@@ -8,15 +8,13 @@ import msgspec
 
 from longwire_connectors.urls import HttpUrl
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
-
 
 class LarkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator gives for `connector = "lark"`."""
 
-    app_id: NonEmpty
+    app_id: Annotated[str, msgspec.Meta(min_length=1, description="App ID of the self-built app, cli_...")]
     """App ID of the self-built app, `cli_...`, from the developer console."""
-    app_secret: NonEmpty
+    app_secret: Annotated[str, msgspec.Meta(min_length=1, description="App Secret of the app")]
     """App Secret of the app."""
     domain: HttpUrl = "https://open.feishu.cn"
     """Where the app is registered: Feishu, or https://open.larksuite.com for Lark; or a simulator's

@@ -112,8 +112,8 @@ def explanation(account: Mapping[str, Any], *, now: float) -> str:
 def _explanation(account: _Account, now: float) -> str:
     if account.state in _QUIET_STATES:
         return ""
-    code = f" ({account.error_code})" if account.error_code else ""
     why = account.message or account.reason
+    code = f" ({account.error_code})" if account.error_code and account.error_code not in (why or "") else ""
     parts = [f"{why}{code}"] if why else []
     if account.next_retry_at is not None:
         parts.append(f"next attempt in {span(account.next_retry_at - now)}")

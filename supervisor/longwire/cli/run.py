@@ -37,6 +37,7 @@ _log = structlog.get_logger("longwire.supervisor")
 @click.pass_obj
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
     """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
+    signal.signal(signal.SIGTERM, _leave)  # PID 1 of a container has no default action
     specs = load_specs()
     config = load(config_path, specs=specs, environ=os.environ)
     secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
@@ -47,6 +48,11 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     )
     _raise_descriptor_limit()
     asyncio.run(_run(config, specs, config_path))
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End at once: nothing has been started yet."""
+    sys.exit(0)
 
 
 async def _run(config: Config, specs: dict[str, ConnectorSpec], path: Path) -> None:
@@ -81,7 +87,7 @@ async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) ->
 
 
 def _raise_descriptor_limit() -> None:
-    """Each child costs three descriptors; the soft limit of 1,024 is for programs that use select(2)."""
+    """Each child costs four descriptors; the soft limit of 1,024 is for programs that use select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -14,6 +15,6 @@ def located(written: str, *, base: Path) -> Path:
     if "\0" in written:
         raise ValueError("a path cannot hold a zero byte")
     try:
-        return base / Path(written).expanduser()
+        return Path(os.path.normpath(base / Path(written).expanduser()))
     except RuntimeError:
         raise ValueError("the home folder in the path is not known") from None

@@ -132,10 +132,10 @@ class Story:
         for fault in (outage, limit):
             await self._stage.clear(fault)
         await self._healed(
-            f"SDK gives up in an outage of {_OUTAGE_S:g} s",
+            f"SDK gives up, {_OUTAGE_S:g} s outage",
             account,
             how="the retries are ours, and never end",
-            alone="gives up without a word; deaf for ever",
+            alone="gives up silently, deaf for ever",
             begun=begun,
         )
 

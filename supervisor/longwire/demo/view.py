@@ -53,9 +53,9 @@ def _row(account: dict[str, Any]) -> tuple[Text, ...]:
 
 def close(summary: Summary, console: Console) -> None:
     """Say what was seen."""
-    table = Table("what broke", "where", "healed in", "how", "the SDK alone", box=box.SIMPLE_HEAD)
+    table = Table("what broke", "healed in", "the SDK alone", box=box.SIMPLE_HEAD)
     for heal in summary.heals:
-        table.add_row(heal.fault, heal.account, f"{heal.seconds:.1f} s", heal.how, heal.alone)
+        table.add_row(f"{heal.fault} ({heal.account})", f"{heal.seconds:.1f} s", heal.alone)
     console.print(table)
     console.print(
         f"{summary.accounts} accounts were online after {summary.online_after_s:.1f} s. "
