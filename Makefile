@@ -30,10 +30,10 @@ check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
 	$(BIN)/coverage run -m pytest -q tests/unit
 	$(BIN)/coverage report
 
-bench: $(STAMP)  ## the table of numbers, side by side with their baselines
-	$(BIN)/python benchmarks/run.py
+bench: $(STAMP)  ## the table of numbers, side by side with their baselines; ARGS=--quick for a short look
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
-soak: $(STAMP)  ## the long campaigns
+soak: $(STAMP)  ## the long campaigns; LONGWIRE_SOAK_S=600 for longer ones, LONGWIRE_SEED=... to repeat one
 	$(BIN)/python -m pytest -m soak tests/chaos
 
 clean:

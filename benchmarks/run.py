@@ -57,7 +57,7 @@ async def _measure(bench: Bench, names: tuple[str, ...]) -> tuple[list[Row], lis
         try:
             rows += await MEASURES[name](bench)
             outcome = "done"
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # shown, and told by the exit code
+        except Exception as error:  # noqa: BLE001  # shown, and told by the exit code
             failed.append(name)
             outcome = f"failed: {error!r}"
         click.echo(f" {outcome} ({time.monotonic() - begun:.0f} s)", err=True)

@@ -40,9 +40,8 @@ async def start_simulator(folder: Path) -> Simulator:
     command = [COMMAND, "simulate", "--port", "0", "--json", "--time-scale", str(TIME_SCALE)]
     program = await Program.start(command, output=folder / "simulator.log")
 
-    async def announced() -> str | None:
-        lines = program.text().splitlines()
-        return lines[0] if lines else None
+    async def announced() -> str:
+        return next(iter(program.text().splitlines()), "")
 
     return Simulator(
         json.loads(await until(announced, what="the simulator announces itself"))["url"], program

@@ -371,9 +371,13 @@ async def test_numbers_go_on_after_a_restart(path: Path) -> None:
 async def test_numbers_are_never_given_again_after_everything_was_removed(path: Path) -> None:
     async with opened(path) as journal:
         await append(journal, arrivals("a", "b", "c"))
-    store = Store(open_for_writing(path))
-    store.remove_before(100)
-    store.checkpoint_and_close()
+
+    def remove_all() -> None:
+        store = Store(open_for_writing(path))
+        store.remove_before(100)
+        store.checkpoint_and_close()
+
+    await asyncio.to_thread(remove_all)
     async with opened(path) as journal:
         assert journal.head == 3
         page = await journal.read(0, limit=10, max_bytes=1000)

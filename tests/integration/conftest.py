@@ -1,0 +1,16 @@
+"""Nothing of ours may block an event loop: whatever does fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Generator[BlockBuster, None, None]:
+    with blockbuster_ctx(["longwire", "longwire_connectors", "longwire_protocol"]) as watcher:
+        for call in watcher.functions.values():
+            call.can_block_in("/connector.py", "load")  # imports the SDK, before anything has to turn
+        yield watcher
