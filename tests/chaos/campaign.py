@@ -11,7 +11,15 @@ import msgspec
 import psutil
 
 from chaos import books
-from chaos.platform import ACCOUNT_OF, accounts, happen, no_connection_is_left, overlaps, settled
+from chaos.platform import (
+    ACCOUNT_OF,
+    accounts,
+    events_injected,
+    happen,
+    no_connection_is_left,
+    overlaps,
+    settled,
+)
 from chaos.reader import Reader
 from harness.longwire import Longwire
 from harness.simulator import Simulator
@@ -41,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     rate_per_s: float
     """Events in each account."""
+    burst: int
+    """Events in each account beside those, when something is about to be killed."""
     gap_s: tuple[float, float] = (0.1, 1.5)
     """Between troubles."""
 
@@ -97,6 +107,8 @@ class Campaign:
         await self.simulator.clear_faults()
         await self.longwire.until_online()
         records = await settled(self.simulator)
+        injected = await events_injected(self.simulator)
+        assert len(records) == injected, f"the platform forgot {injected - len(records)} deliveries"
 
         async def drained() -> bool:
             last_seq: int = (await self.longwire.status())["supervisor"]["last_seq"]

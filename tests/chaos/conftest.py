@@ -41,9 +41,3 @@ async def longwire(tmp_path: Path) -> AsyncIterator[Longwire]:
     under_test = Longwire(tmp_path)
     yield under_test
     await under_test.close()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Until pyproject.toml knows the marker: called when this file is loaded, before tests are picked."""
-    config.addinivalue_line("markers", "soak: long campaigns, run by `make soak`")
-    config.option.markexpr = config.option.markexpr or "not soak"

@@ -105,6 +105,12 @@ async def settled(simulator: Simulator) -> list[DeliveryRecord]:
     return await until(look, what="every delivery is acked or given up", deadline_s=_SETTLE_S)
 
 
+async def events_injected(simulator: Simulator) -> int:
+    """Return how many events happened in all apps."""
+    state = await simulator.state()
+    return sum(app.events_injected for app in (*state.lark.values(), *state.dingtalk.values()))
+
+
 async def no_connection_is_left(simulator: Simulator) -> None:
     """Wait until every connection is closed."""
 

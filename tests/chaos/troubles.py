@@ -17,8 +17,8 @@ from harness.waiting import until
 from longwire_connectors.simulator.fault_kinds import DingTalkOpenStatus, LarkDiscoveryStatus
 
 _PLATFORMS: tuple[Literal["lark", "dingtalk"], ...] = ("lark", "dingtalk")
-_BURST, _BURST_S = 100, 0.2
-"""Events in each app, and about how long their way takes."""
+_BURST_S = 0.2
+"""About how long the way of a burst takes."""
 
 _LOCK_S = 5.0
 _ORPHANS_S = 2.0
@@ -105,7 +105,7 @@ async def subscriber_reopened(campaign: Campaign) -> None:
 async def _amid_events(campaign: Campaign, strike: Callable[[], Awaitable[None]]) -> None:
     """Strike while a burst of events is on its way to the subscriber, so that there is something to lose."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(burst(campaign.simulator, campaign.rng, count=_BURST), name="burst")
+        tasks.create_task(burst(campaign.simulator, campaign.rng, count=campaign.plan.burst), name="burst")
         await asyncio.sleep(campaign.rng.uniform(0, _BURST_S))  # a random moment is the point
         await strike()
 

@@ -1,0 +1,11 @@
+"""For every tier."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# The same examples each time: a failure is the change's, not the day's. No verdict on a machine's speed.
+settings.register_profile(
+    "longwire", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("longwire")
