@@ -63,13 +63,7 @@ class Attempt:
     async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
         """See `Link.hand_over`."""
         self.event_at = self._now()
-        stored = self._window.put(event)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await stored
-        except TimeoutError:
-            return False
-        return True
+        return await self._window.put(event, timeout_s=timeout_s)
 
     def facts(self, *, unstored: int, counters: dict[str, int]) -> Heartbeat:
         """Return the heartbeat of this moment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from longwire_protocol.channel import Sent
 from longwire_protocol.codec import encode_event
@@ -21,6 +22,17 @@ _BATCH_EVENTS = 512
 _BATCH_BYTES = 1024 * 1024
 
 
+_SWEEP_S = 0.1
+"""How much later than its deadline a hand-over may be given up."""
+
+
+class _Waiting(NamedTuple):
+    number: int
+    size_bytes: int
+    deadline: float
+    stored: asyncio.Future[bool]
+
+
 class HandOverWindow:
     """What was handed over and is not yet stored.
 
@@ -32,10 +44,11 @@ class HandOverWindow:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._outbox: deque[HandedOver] = deque()
-        self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._number = 0
         self._flush: asyncio.Handle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_empty = asyncio.Event()
@@ -54,11 +67,15 @@ class HandOverWindow:
         """Wait until every event is on disk."""
         await self._is_empty.wait()
 
-    def put(self, event: Event) -> asyncio.Future[None]:
-        """Send `event` with whatever else this turn of the loop brings; done when it is on disk."""
+    def put(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
+        """Send `event` with whatever else this turn of the loop brings.
+
+        Returns:
+            A future of whether it is on disk; `False` once `timeout_s` seconds have gone by without that.
+        """
         body = encode_event(event)
         self._number += 1
-        stored = self._loop.create_future()
+        stored: asyncio.Future[bool] = self._loop.create_future()
         self._outbox.append(
             HandedOver(
                 number=self._number,
@@ -69,11 +86,14 @@ class HandOverWindow:
                 body=body,
             )
         )
-        self._waiting.append((self._number, len(body), stored))
+        deadline = self._loop.time() + timeout_s
+        self._waiting.append(_Waiting(self._number, len(body), deadline, stored))
         self._bytes += len(body)
         self._judge()
         if self._flush is None:
             self._flush = self._loop.call_soon(self.flush)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(_SWEEP_S, self._expire)
         return stored
 
     def flush(self) -> None:
@@ -90,12 +110,25 @@ class HandOverWindow:
 
     def stored(self, up_to: int) -> None:
         """Everything up to this number is on disk."""
-        while self._waiting and self._waiting[0][0] <= up_to:
-            _, size, stored = self._waiting.popleft()
-            self._bytes -= size
-            if not stored.done():
-                stored.set_result(None)
+        while self._waiting and self._waiting[0].number <= up_to:
+            event = self._waiting.popleft()
+            self._bytes -= event.size_bytes
+            if not event.stored.done():
+                event.stored.set_result(True)
         self._judge()
+
+    def close(self) -> None:
+        """Look at no deadline any more."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def _expire(self) -> None:
+        """Answer those who waited long enough; one timer for all, as one each costs more than the event."""
+        now = self._loop.time()
+        for event in self._waiting:
+            if event.deadline <= now and not event.stored.done():
+                event.stored.set_result(False)
+        self._sweep = self._loop.call_later(_SWEEP_S, self._expire) if self._waiting else None
 
     def _batch(self) -> list[HandedOver]:
         batch: list[HandedOver] = []

@@ -180,6 +180,7 @@ class Child:
             except Exception:  # noqa: BLE001  # the process ends anyway
                 _log.exception("connector_not_closed")
         self._flush()
+        self._window.close()
         self._channel.close(linger_ms=200)
         context.term()
 

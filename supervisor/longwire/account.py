@@ -276,6 +276,7 @@ class Account:
             self._happen(Trigger.EXITED, why=why)
             return
         self.tally.starts += 1
+        self.tally.pss_bytes = None
         _log.info("child_started", account=self.name, incarnation=self._incarnation, pid=self._child.pid)
 
     def _booted(self) -> None:
