@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from longwire_connectors.base import Connector
+from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
 
@@ -85,7 +87,20 @@ class Commands:
             _log.exception("command_failed", extra={"method": command.method})
             self._refuse(command, RetCode.INTERNAL, "the connector failed; its log has the traceback")
         else:
-            self._tell(CommandResult(id=command.id, retcode=RetCode.OK, data=data))
+            self._succeed(command, data)
+
+    def _succeed(self, command: Command, data: Any) -> None:
+        result = CommandResult(id=command.id, retcode=RetCode.OK, data=data)
+        try:
+            is_too_large = len(encode(result)) > MAX_FRAME_BYTES
+        except (TypeError, OverflowError, ValueError) as exc:
+            _log.error("result_not_sendable", extra={"method": command.method, "error": str(exc)})
+            self._refuse(command, RetCode.INTERNAL, "done, but the connector's answer cannot be sent")
+            return
+        if is_too_large:
+            self._refuse(command, RetCode.INTERNAL, "done, but the platform's answer is too large")
+        else:
+            self._tell(result)
 
     def _refuse(self, command: Command, retcode: RetCode, message: str) -> None:
         self._tell(CommandResult(id=command.id, retcode=retcode, message=message))

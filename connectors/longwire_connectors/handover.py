@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from longwire_protocol.channel import Sent
 from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
@@ -17,6 +19,10 @@ MAX_EVENTS = 2048
 
 MAX_BYTES = 8 * 1024 * 1024
 """The same bound in bytes; one event may exceed it when nothing else waits."""
+
+MAX_EVENT_BYTES = 12 * 1024 * 1024
+"""Largest event that fits every channel on its way (`codec.MAX_FRAME_BYTES`); of a larger one only the frame
+is handed over, see `reduced`."""
 
 _BATCH_EVENTS = 512
 _BATCH_BYTES = 1024 * 1024
@@ -38,10 +44,12 @@ class HandOverWindow:
 
     Args:
         send: sends one frame to the parent without waiting.
+        too_large: told type and bytes of each event that is handed over without its contents.
     """
 
-    def __init__(self, send: Callable[[HandOver], Sent]) -> None:
+    def __init__(self, send: Callable[[HandOver], Sent], *, too_large: Callable[[str, int], None]) -> None:
         self._send = send
+        self._too_large = too_large
         self._loop = asyncio.get_running_loop()
         self._outbox: deque[HandedOver] = deque()
         self._waiting: deque[_Waiting] = deque()
@@ -74,6 +82,10 @@ class HandOverWindow:
             A future of whether it is on disk; `False` once `timeout_s` seconds have gone by without that.
         """
         body = encode_event(event)
+        if len(body) > MAX_EVENT_BYTES:
+            self._too_large(event.type, len(body))
+            event = reduced(event, size_bytes=len(body))
+            body = encode_event(event)
         self._number += 1
         stored: asyncio.Future[bool] = self._loop.create_future()
         self._outbox.append(
@@ -143,6 +155,21 @@ class HandOverWindow:
     def _judge(self) -> None:
         _set(self._has_room, len(self._waiting) < MAX_EVENTS and self._bytes < MAX_BYTES)
         _set(self._is_empty, not self._waiting)
+
+
+def reduced(event: Event, *, size_bytes: int) -> Event:
+    """Return what is left of an event that is too large: who, where and when, as `platform.raw`.
+
+    A redelivery would be as large, so it is better acknowledged and seen than refused for hours.
+    """
+    return msgspec.structs.replace(
+        event,
+        type="platform.raw",
+        text=None,
+        segments=None,
+        resources=None,
+        raw={"omitted": "too_large", "type": event.type, "size_bytes": size_bytes},
+    )
 
 
 def _set(event: asyncio.Event, value: bool) -> None:  # noqa: FBT001  # it is the value

@@ -4,6 +4,8 @@ The parent alone holds the write end. It writes the bootstrap once (the only way
 keeps the end open. When the parent dies, however it dies, the kernel closes it and sends SIGKILL to the
 child's process group: the read end has `O_ASYNC` with `F_SETSIG=SIGKILL`, which reaches hung and stopped
 processes too, in about 10 ms. `PR_SET_PDEATHSIG` would fire when the *thread* that forked ends.
+
+Only the standard library's small modules are imported here, so that a child is armed before it imports more.
 """
 
 from __future__ import annotations
@@ -14,21 +16,17 @@ import select
 import signal
 import threading
 
-import msgspec
-
-from longwire_protocol.frames import Bootstrap
-
 _LENGTH_BYTES = 4
 
 
-def read_bootstrap(fd: int) -> Bootstrap:
+def receive(fd: int) -> bytes:
     """Return what the parent wrote; waits for it, and for nothing after it.
 
     Raises:
         EOFError: the parent died in the middle.
     """
     length = int.from_bytes(_read_exactly(fd, _LENGTH_BYTES), "big")
-    return msgspec.msgpack.decode(_read_exactly(fd, length), type=Bootstrap)
+    return _read_exactly(fd, length)
 
 
 def _read_exactly(fd: int, n: int) -> bytes:
@@ -42,7 +40,9 @@ def _read_exactly(fd: int, n: int) -> bytes:
 
 
 def arm(fd: int) -> None:
-    """Make the parent's death this process group's death. Call it in the leader of the group.
+    """Make the parent's death this process group's death; after `receive`, as bytes that come would kill too.
+
+    Call it in the leader of the group.
 
     Raises:
         EOFError: the parent is dead already.

@@ -54,6 +54,9 @@ _HIGH_WATER = 1000
 _CLOSE_S = 3.0
 """How long a cancelled link may take to close its socket: a close handshake of one second and some CPU."""
 
+_TERMINATED_GRACE_S = 0.5
+"""The grace of a stop by SIGTERM: the second rung of the stop ladder, or somebody else's."""
+
 _RELEASE_S = 0.5
 """How long a connector may take to release what outlives a connection."""
 
@@ -113,20 +116,25 @@ class Child:
         """See `Host.count`."""
         self._counters[what] += 1
 
+    def _too_large(self, kind: str, size_bytes: int) -> None:
+        self.count("event_too_large")
+        _log.warning("event_too_large", extra={"kind": kind, "size_bytes": size_bytes})
+
     # The life.
 
     async def run(self) -> None:
         """Live until the parent says stop or SIGTERM comes; the link is closed when this returns."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loose_end)
-        loop.add_signal_handler(signal.SIGTERM, self._stop_soon, 0.5)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         socket = new_socket(context, zmq.DEALER, high_water=_HIGH_WATER)
         socket.connect(self._bootstrap.endpoint)
         self._decode = Decoder[ToChild](ToChild)
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
-        self._window = HandOverWindow(self._send_events)
+        self._window = HandOverWindow(self._send_events, too_large=self._too_large)
         sdk = self._load()
+        # Only now: before, there is nothing to close, and the default action ends a slow import at once.
+        loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
         self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
         self._heartbeat()
         try:

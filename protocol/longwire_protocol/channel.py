@@ -92,10 +92,13 @@ class Channel:
         self._is_paused = False
         self._look_again()
 
-    def drain(self) -> None:
-        """Read everything that waits, now: before someone is judged for silence."""
-        while not self._is_paused and self._read_some():
-            pass
+    def drain(self, *, max_messages: int) -> None:
+        """Read what waits, now, before someone is judged for silence; at most `max_messages` of a flood."""
+        for _ in range(0, max_messages, _READ_BATCH):
+            if self._is_paused or not self._read_some():
+                break
+        else:
+            self._look_again()
         if self._retry is not None:
             self._look_again()
 

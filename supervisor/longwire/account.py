@@ -92,7 +92,10 @@ class Account:
         self._child: Child | None = None
         self._incarnation = 0
         self._turn: Turn | None = None
-        self._is_starting = False
+        self._spawning: asyncio.Task[None] | None = None
+        self._is_booting = False
+        self._is_retired = False
+        self._stable: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
 
     @property
@@ -123,7 +126,12 @@ class Account:
     # What the operator wants.
 
     def start(self) -> None:
-        """Let it run; one that an earlier supervisor left in a delay waits that out first."""
+        """Let it run; one that an earlier supervisor left in a delay waits that out first.
+
+        Raises:
+            CommandError: it is being taken down for good.
+        """
+        self._refuse_if_retired()
         left_s = (self._memory.retry_at or 0.0) - time.time()
         if self._life.state is State.STOPPED and self.tally.starts == 0 and left_s > 0:
             left_s = min(left_s, self._rules.backoff.max_s)  # the wall clock may have stepped
@@ -136,8 +144,22 @@ class Account:
         """Bring it down."""
         self._happen(Trigger.STOP)
 
+    def retire(self) -> None:
+        """Bring it down for good: it is removed, replaced, or the supervisor stops."""
+        self._is_retired = True
+        self.stop()
+
+    def _refuse_if_retired(self) -> None:
+        if self._is_retired:
+            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is being taken down", retryable=True)
+
     def restart(self, why: str) -> None:
-        """Give it a fresh process, from whatever state; the only way out of `parked`."""
+        """Give it a fresh process, from whatever state; the only way out of `parked`.
+
+        Raises:
+            CommandError: it is being taken down for good.
+        """
+        self._refuse_if_retired()
         _log.info("account_restarts", account=self.name, reason=why)
         self._happen(Trigger.RESTART)
 
@@ -195,6 +217,8 @@ class Account:
 
     def child_hung(self, child: Child, why: LinkFailure) -> None:
         """See `ChildOwner`."""
+        if self._life.process not in {Process.BOOTING, Process.READY}:
+            return
         _log.warning(
             "child_hung",
             account=self.name,
@@ -202,8 +226,7 @@ class Account:
             reason=why.reason,
             text=why.message,
         )
-        if self._life.process in {Process.BOOTING, Process.READY}:
-            self._happen(Trigger.HUNG, why=why)
+        self._happen(Trigger.HUNG, why=why)
 
     def child_exited(self, child: Child, why: LinkFailure) -> None:
         """See `ChildOwner`."""
@@ -228,6 +251,7 @@ class Account:
         )
         self._life, actions = lifecycle.step(before, happened, self._rules)
         self._arm_retry()
+        self._arm_stable()
         if self._turn is not None and (actions or self._life.state is not before.state):
             self._turn.cancel()
             self._turn = None
@@ -256,46 +280,48 @@ class Account:
 
     def _spawn_soon(self) -> None:
         self._turn = None
-        self._is_starting = True
-        self._premises.tasks.create_task(self._spawn(), name=f"spawn {self.name}")
+        self._is_booting = True
+        self._spawning = self._premises.tasks.create_task(self._spawn(), name=f"spawn {self.name}")
 
     async def _spawn(self) -> None:
-        """Start the process, unless it is no longer wanted once its number is on disk."""
-        self._incarnation = await self._premises.states.next_incarnation(self.name)
-        if self._life.process is not Process.BOOTING or self._child is not None:
-            self._booted()
-            self._exited_unborn()
-            return
+        """Start the process once its number is on disk; a stop cancels the wait for that."""
         try:
+            self._incarnation = await self._premises.states.next_incarnation(self.name)
             self._child = Child(
                 self.config, self._incarnation, yard=self._premises.yard, owner=self, bot=self._memory.bot
             )
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001  # one account's trouble is its own
+            _log.warning(
+                "spawn_failed", account=self.name, error=str(exc), exc_info=not isinstance(exc, OSError)
+            )
             self._booted()
             why = LinkFailure(fault=Fault.TRANSIENT, reason="spawn_failed", message=str(exc))
             self._happen(Trigger.EXITED, why=why)
             return
+        finally:
+            if self._spawning is asyncio.current_task():
+                self._spawning = None
         self.tally.starts += 1
         self.tally.pss_bytes = None
         _log.info("child_started", account=self.name, incarnation=self._incarnation, pid=self._child.pid)
 
     def _booted(self) -> None:
         """Its process has started, or failed to: another one may."""
-        if self._is_starting:
-            self._is_starting = False
+        if self._is_booting:
+            self._is_booting = False
             self._premises.starts.leave()
 
     def _stop_child(self) -> None:
         if self._child is not None:
             self._child.stop()
-        elif not self._is_starting:
-            self._exited_unborn()
-
-    def _exited_unborn(self) -> None:
-        """There was no process yet: its end is reported at the loop's next turn, as any other's."""
-        if self._life.process is Process.LEAVING:
-            why = LinkFailure(fault=Fault.TRANSIENT, reason="not_started", message="stopped before its start")
-            self._loop.call_soon(lambda: self._happen(Trigger.EXITED, why=why))
+            return
+        if self._spawning is not None:  # it waits for the journal; a gap in incarnations is harmless
+            self._spawning.cancel()
+            self._spawning = None
+            self._booted()
+        # There was no process yet: its end is reported at the loop's next turn, as any other's.
+        why = LinkFailure(fault=Fault.TRANSIENT, reason="not_started", message="stopped before its start")
+        self._loop.call_soon(lambda: self._happen(Trigger.EXITED, why=why))
 
     def _arm_retry(self) -> None:
         if self._retry is not None:
@@ -304,10 +330,20 @@ class Account:
         if self._life.retry_at is not None:
             self._retry = self._loop.call_at(self._life.retry_at, self._happen, Trigger.RETRY)
 
+    def _arm_stable(self) -> None:
+        """Have the failures forgotten on disk, too, once the link is stable."""
+        if self._stable is not None:
+            self._stable.cancel()
+            self._stable = None
+        if self._life.proven_at is not None and self._life.failures:
+            self._stable = self._loop.call_at(
+                self._life.proven_at + self._rules.stable_after_s, self._remember
+            )
+
     def _remember(self, *, bot: Bot | None = None) -> None:
         retry_at = self._life.retry_at
         memory = Memory(
-            failures=self._life.failures,
+            failures=lifecycle.attempt(self._life, self._loop.time(), self._rules),
             retry_at=None if retry_at is None else self._wall(retry_at),
             why=None if retry_at is None else self._life.why,
             bot=bot or self._memory.bot,

@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 import zmq
 
+from longwire.pacing import TokenBucket
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, new_socket
 from longwire_protocol.codec import Decoder, encode, is_body
@@ -30,6 +31,12 @@ _HIGH_WATER = 1000
 
 _OUTBOX = 64
 """Control frames kept for a child whose ZeroMQ queue is full."""
+
+_DRAIN_PER_PEER = 2 * _HIGH_WATER
+"""Frames read before a judgement: more than the queues of both sides hold, and they are dealt out fairly."""
+
+_STRANGERS_PER_S, _STRANGERS_BURST = 1.0, 10
+"""Log lines about frames of nobody we know."""
 
 _RETIRED_S = 30.0
 """How long frames of a dead child may still come out of our own queues."""
@@ -85,6 +92,8 @@ class ChildrenHub:
         self._peers: dict[bytes, Peer] = {}
         self._blocked: set[Peer] = set()
         self._decode = Decoder[FromChild](FromChild)
+        now = asyncio.get_running_loop().time()
+        self._complaints = TokenBucket(rate_per_s=_STRANGERS_PER_S, burst=_STRANGERS_BURST, now=now)
         socket = new_socket(context, zmq.ROUTER, high_water=_HIGH_WATER)
         socket.bind(endpoint)
         path = ipc_path(endpoint)
@@ -120,7 +129,7 @@ class ChildrenHub:
 
     def drain(self) -> None:
         """Read all that waits, before anyone is judged for silence."""
-        self._channel.drain()
+        self._channel.drain(max_messages=_DRAIN_PER_PEER * (len(self._peers) + 1))
 
     def close(self) -> None:
         """Close the socket."""
@@ -147,18 +156,23 @@ class ChildrenHub:
             peer.owner.on_frame(peer, frame)
 
     def _garbage(self, peer: Peer | None, what: str) -> None:
-        _log.error("unusable_frame_of_child", account=peer.account if peer else None, text=what)
+        if self._may_complain():
+            _log.error("unusable_frame_of_child", account=peer.account if peer else None, text=what)
         if peer is not None and not peer.is_retired:
             peer.owner.on_garbage(peer, what)
 
     def _welcome(self, routing_id: bytes, frame: FromChild) -> Peer | None:
         peer = self._expected.pop(frame.token, None) if isinstance(frame, Hello) else None
         if peer is None:
-            _log.warning("stranger_on_the_children_socket", kind=type(frame).__name__)
+            if self._may_complain():
+                _log.warning("stranger_on_the_children_socket", kind=type(frame).__name__)
             return None
         peer.routing_id = routing_id
         self._peers[routing_id] = peer
         return peer
+
+    def _may_complain(self) -> bool:
+        return self._complaints.take(asyncio.get_running_loop().time()) == 0
 
     def _flush(self) -> None:
         for peer in tuple(self._blocked):

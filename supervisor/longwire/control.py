@@ -42,6 +42,9 @@ _MAX_OUTBOX = 16_384
 """Frames kept for a client that does not read: a window's worth of events, a frame each. More, and it is
 given up."""
 
+_MAX_OUTBOX_BYTES = 64 * 1024 * 1024
+"""The same in bytes; as much as the window of a subscription holds."""
+
 _MAX_OPEN = 256
 """Requests of one client under way at once; over it the answer is `SATURATED` at once."""
 
@@ -70,6 +73,7 @@ class ClientPeer:
         self._port = port
         self._routing_id = routing_id
         self._outbox: deque[bytes] = deque()
+        self._outbox_bytes = 0
         self.is_gone = False
         self.open_requests = 0
         self.subscriptions: set[str] = set()
@@ -78,10 +82,12 @@ class ClientPeer:
         """Send a frame, or keep it for a moment; a client that does not take them is given up."""
         if self.is_gone:
             return
-        self._outbox.append(encode(frame))
+        data = encode(frame)
+        self._outbox.append(data)
+        self._outbox_bytes += len(data)
         self.flush()
-        if len(self._outbox) > _MAX_OUTBOX:
-            _log.warning("client_does_not_read", waiting=len(self._outbox))
+        if len(self._outbox) > _MAX_OUTBOX or self._outbox_bytes > _MAX_OUTBOX_BYTES:
+            _log.warning("client_does_not_read", waiting=len(self._outbox), waiting_bytes=self._outbox_bytes)
             self._port.lost(self)
 
     @property
@@ -99,13 +105,14 @@ class ClientPeer:
             if sent is Sent.GONE:
                 self._port.lost(self)
                 return True
-            self._outbox.popleft()
+            self._outbox_bytes -= len(self._outbox.popleft())
         return True
 
     def gone(self) -> None:
         """Forget what waits."""
         self.is_gone = True
         self._outbox.clear()
+        self._outbox_bytes = 0
 
     @property
     def routing_id(self) -> bytes:
@@ -289,7 +296,8 @@ class Control:
                 del port.clients[client.routing_id]
             port.blocked.discard(client)
         client.gone()
-        self._handler.client_gone(client)
+        # Not now: whoever was sending to it is in the middle of a batch, whose order must not be overtaken.
+        self._loop.call_soon(self._handler.client_gone, client)
 
 
 class Answered:

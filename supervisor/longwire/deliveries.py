@@ -163,6 +163,7 @@ class Deliveries:
         self._subscriptions: dict[str, Subscription] = {}
         self._unsaved: set[Subscription] = set()
         self._saving: asyncio.TimerHandle | None = None
+        self._is_closed = False
         for key, state in saved.items():
             window = Window(state.progress, head=journal.head, filters=state.filters)
             self._add(key.removeprefix(STATE_PREFIX), window)
@@ -266,6 +267,7 @@ class Deliveries:
 
     def close(self) -> None:
         """Put what is known on its way to the disk, and send nothing more."""
+        self._is_closed = True
         if self._saving is not None:
             self._saving.cancel()
         self._unsaved.update(self._subscriptions.values())
@@ -333,7 +335,7 @@ class Deliveries:
             subscription.offer(events)
 
     def _touch(self, subscription: Subscription) -> None:
-        if subscription.is_durable:
+        if subscription.is_durable and not self._is_closed:
             self._unsaved.add(subscription)
             if self._saving is None:
                 self._saving = self._loop.call_later(_SAVE_S, self._save)

@@ -48,9 +48,15 @@ class Fleet:
         self._report = report
         self._replacements: dict[str, AccountConfig | None] = {}
         self._changed = asyncio.Event()
+        self._is_closing = False
 
     def apply(self, wanted: Mapping[str, AccountConfig]) -> Changes:
-        """Touch only what differs: new accounts start, others stop, changed ones stop and start anew."""
+        """Touch only what differs: new accounts start, others stop, changed ones stop and start anew.
+
+        While everything is being taken down, nothing changes any more.
+        """
+        if self._is_closing:
+            return Changes(added=[], removed=[], changed=[])
         present = {
             name: self._replacements.get(name, account.config) for name, account in self.accounts.items()
         }
@@ -74,10 +80,11 @@ class Fleet:
 
     async def wind_down(self) -> None:
         """Stop every account at once, and wait for the slowest stop timeout."""
+        self._is_closing = True
         self._replacements.clear()
         longest_s = max((a.config.settings.stop_timeout_s for a in self.accounts.values()), default=0.0)
         for account in tuple(self.accounts.values()):
-            account.stop()
+            account.retire()
         try:
             async with asyncio.timeout(longest_s + _STOP_MARGIN_S):
                 while any(account.state is not State.STOPPED for account in self.accounts.values()):
@@ -99,7 +106,7 @@ class Fleet:
             self._replace(account, replacement, is_wanted=False)
             return
         self._replacements[account.name] = replacement
-        account.stop()
+        account.retire()
         self._settle(account)
 
     def _account_changed(self, account: Account) -> None:

@@ -26,6 +26,9 @@ class _Redaction:
         self._secrets.update(secrets)
         self._redact = Redactor(self._secrets)
 
+    def text(self, text: str) -> str:
+        return self._redact(text)
+
     def __call__(
         self, _logger: Any, _method: str, fields: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
@@ -57,6 +60,13 @@ def blank(secrets: Iterable[str]) -> None:
     _redaction.blank(secrets)
 
 
+class _RedactingFormatter(logging.Formatter):
+    """For what libraries log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _redaction.text(super().format(record))
+
+
 def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> None:
     """Log to stderr, for a process that is ours: an embedding host keeps its own configuration.
 
@@ -84,4 +94,6 @@ def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> No
         cache_logger_on_first_use=False,
     )
     sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper in a process of ours
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_RedactingFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -38,7 +38,8 @@ class MemoryGuard:
         while True:
             for account in tuple(self._accounts.values()):
                 await asyncio.sleep(max(1 / _PER_S, _ROUND_S / max(1, len(self._accounts))))
-                self._look(account)
+                if self._accounts.get(account.name) is account:  # a reload may have replaced it
+                    self._look(account)
             if not self._accounts:
                 await asyncio.sleep(_ROUND_S)
 

@@ -38,8 +38,8 @@ class Lifeline:
         Raises:
             OSError: it does not fit, or the child is gone.
         """
-        if self._fd is None or len(data) > _MAX_BOOTSTRAP_BYTES:
-            raise OSError(f"a bootstrap of {len(data)} bytes cannot be written")
+        if self._fd is None:
+            raise OSError("the lifeline is closed")
         os.set_blocking(self._fd, False)
         if os.write(self._fd, data) != len(data):
             raise OSError("the bootstrap did not fit into the pipe")
@@ -75,9 +75,15 @@ class ChildProcess:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_exit = on_exit
+        payload = _payload(bootstrap)
         theirs, ours = os.pipe()
         self._lifeline = Lifeline(ours)
-        self.log_fd, log_end = os.pipe()
+        try:
+            self.log_fd, log_end = os.pipe()
+        except OSError:
+            self._lifeline.close()
+            os.close(theirs)
+            raise
         try:
             self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
                 [sys.executable, "-P", "-m", "longwire_connectors", str(theirs)],
@@ -97,9 +103,8 @@ class ChildProcess:
             os.close(log_end)
         self.pid = self._popen.pid
         self._watch()
-        payload = encode(bootstrap)
         with suppress(OSError):  # it died already, which its exit tells
-            self._lifeline.write(len(payload).to_bytes(_LENGTH_BYTES, "big") + payload)
+            self._lifeline.write(payload)
 
     def signal(self, number: int) -> None:
         """Signal the child's whole process group, as long as the child has not been reaped."""
@@ -141,6 +146,17 @@ class ChildProcess:
     def _done(self, code: int) -> None:
         self._lifeline.close()
         self._on_exit(code)
+
+
+def _payload(bootstrap: Bootstrap) -> bytes:
+    """Return what goes over the pipe first: the length, then the bootstrap."""
+    try:
+        body = encode(bootstrap)
+    except (OverflowError, TypeError, ValueError) as exc:
+        raise OSError(f"the account's options cannot be sent to its process: {exc}") from exc
+    if len(body) > _MAX_BOOTSTRAP_BYTES:
+        raise OSError(f"the account's options are {len(body)} bytes; {_MAX_BOOTSTRAP_BYTES} are possible")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
 
 def _pidfd(pid: int) -> int | None:

@@ -199,7 +199,12 @@ class Service:
         if request.idempotency_key is None:
             return _data(await account.command(request.method, params, deadline_s=deadline_s))
         scope = (account.config.tenant, account.name, request.method, request.idempotency_key)
-        fingerprint = msgspec.msgpack.encode(params, order="deterministic")
+        try:
+            fingerprint = msgspec.msgpack.encode(params, order="deterministic")
+        except TypeError as exc:
+            raise CommandError(
+                RetCode.BAD_PARAM, "params: with an idempotency_key, every key must be a text"
+            ) from exc
         return _data(
             await self._once.run(
                 scope, fingerprint, lambda: account.command(request.method, params, deadline_s=deadline_s)

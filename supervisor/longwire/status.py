@@ -67,7 +67,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The newest position of the journal."""
     clients: int
     subscriptions: int
-    rss_bytes: int
+    rss_bytes: int | None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Literal
 
+import msgspec
 import psutil
 import structlog
 import zmq
@@ -32,7 +33,7 @@ from longwire.deliveries import Deliveries
 from longwire.environment import child_environment
 from longwire.fleet import Fleet
 from longwire.intake import Intake
-from longwire.journal import Journal
+from longwire.journal import Journal, JournalSettings
 from longwire.lifecycle import State
 from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
@@ -45,6 +46,9 @@ from longwire_protocol.errors import AddressError, AlreadyRunning, ConfigError, 
 from longwire_protocol.version import __version__
 
 _log = structlog.get_logger("longwire.supervisor")
+
+_JOURNAL_CLOSE_S = 1.0
+"""How long a stop waits for a disk that does not write: what is left of 5 s after the children's 3 s."""
 
 _STARTS_PER_CPU = 2
 """Processes booting at once and per CPU: more would only make all of them slower."""
@@ -72,6 +76,7 @@ class Supervisor:
         self._id = token_hex(8)
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
+        self._is_up = False
         self._gates: dict[str, RateGate] = {}
 
     @property
@@ -101,6 +106,9 @@ class Supervisor:
         if config.supervisor != self._config.supervisor:
             _log.warning("reload_needs_restart", table="supervisor")
         self._specs = {**self._specs, **specs}
+        self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
+        if not self._is_up:
+            return  # the accounts have not been made yet; they will be made of these
         changes = self._fleet.apply(config.accounts)
         _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
 
@@ -120,7 +128,8 @@ class Supervisor:
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
                 cleanup.callback(os.close, _lock(data_dir))
-            self._journal = await Journal.open(data_dir / "journal.sqlite3")
+            settings = JournalSettings(close_timeout_s=_JOURNAL_CLOSE_S)
+            self._journal = await Journal.open(data_dir / "journal.sqlite3", settings=settings)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             cleanup.callback(context.destroy, linger=0)
             try:
@@ -151,6 +160,13 @@ class Supervisor:
         self._intake = intake
         watch = Watch(hub.drain)
         self._deliveries = await Deliveries.open(self._journal, tasks)
+        self._journal.on_trouble = self._troubled
+        yard = Yard(hub, watch, child_environment(self._environ))
+        self._fleet = Fleet(
+            partial(self._premises, yard, tasks),
+            await self._journal.get_states(MEMORY_PREFIX, Memory),
+            report=self._account_changed,
+        )
         with _as_problem("supervisor.endpoint"):
             self._make_socket_folders()
             self._control = Control(
@@ -160,17 +176,11 @@ class Supervisor:
                 tasks=tasks,
                 supervisor_id=self._id,
             )
-        self._journal.on_trouble = self._troubled
-        yard = Yard(hub, watch, child_environment(self._environ))
-        self._fleet = Fleet(
-            partial(self._premises, yard, tasks),
-            await self._journal.get_states(MEMORY_PREFIX, Memory),
-            report=self._account_changed,
-        )
         tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
         accounts = self._config.accounts
         _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
         self._fleet.apply(accounts)
+        self._is_up = True
         if ready is not None:
             ready()
         try:
@@ -266,7 +276,7 @@ class Supervisor:
             last_seq=self._journal.head,
             clients=self._control.clients,
             subscriptions=self._deliveries.count,
-            rss_bytes=psutil.Process().memory_info().rss,
+            rss_bytes=_rss_bytes(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:
@@ -281,6 +291,13 @@ class Supervisor:
 
 _SLOW_COMMIT_S = 2.0
 """A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
+
+
+def _rss_bytes() -> int | None:
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except (OSError, psutil.Error):  # out of descriptors: the rest of the status is needed all the more
+        return None
 
 
 @contextmanager

@@ -108,3 +108,17 @@ async def test_the_data_directory_and_its_sockets_are_private(
     assert (var / "longwire.sock").stat().st_mode & 0o777 == 0o600
     assert (var / "journal.sqlite3").stat().st_mode & 0o777 == 0o600
     assert os.getuid() == var.stat().st_uid
+
+
+async def test_an_event_too_large_for_any_frame_arrives_without_its_contents(longwire: Longwire) -> None:
+    huge = {"connector": "loopback", "rate_per_s": 1.0, "count": 1, "size_bytes": 8 * 1024 * 1024}
+    longwire.configure({"huge": huge})
+    await longwire.start()
+    await longwire.until_online()
+    subscription = longwire.client.subscribe(start="all", types=["platform.raw"])
+    async with asyncio.timeout(20):
+        event = await anext(subscription)
+    assert event.raw["omitted"] == "too_large"
+    assert event.chat is not None
+    account = await longwire.account("huge")
+    assert (account["restarts"], account["state"]) == (0, "online")

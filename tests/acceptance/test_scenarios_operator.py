@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from harness.longwire import Longwire, dingtalk, lark
 from harness.simulator import Simulator
-from harness.waiting import until
+from harness.waiting import stays, until
+from longwire import CommandError
+
+PLUGINS = str(Path(__file__).parent.parent / "plugins")
 
 
 @pytest.mark.timeout(300)
@@ -77,3 +83,79 @@ async def test_g3_a_hangup_with_a_mistake_in_the_file_changes_nothing(longwire: 
 
     await until(refused, what="the mistake is logged")
     assert (await longwire.account("a"))["pid"] == before["pid"]
+
+
+async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_runs(
+    longwire: Longwire,
+) -> None:
+    longwire.configure({f"a{n}": {"connector": "loopback"} for n in range(6)})
+    await longwire.start()
+    await longwire.until_online()
+    longwire.configure({})
+    longwire.program.send(signal.SIGHUP)
+
+    async def empty() -> bool:
+        return (await longwire.status())["accounts"] == []
+
+    await until(empty, what="no account is left")
+
+    async def runs() -> bool:
+        return longwire.program.returncode is None
+
+    await stays(runs, what="the supervisor runs", for_s=2)
+    longwire.configure({"again": {"connector": "loopback"}})
+    longwire.program.send(signal.SIGHUP)
+
+    async def back() -> bool:
+        accounts = (await longwire.status())["accounts"]
+        return [account["state"] for account in accounts] == ["online"]
+
+    await until(back, what="a new account is online")
+
+
+async def test_g3_an_account_that_is_being_removed_cannot_be_started_again(longwire: Longwire) -> None:
+    slow = {"connector": "misbehaving", "slow_close_s": 1.5}
+    longwire.configure({"slow": slow, "kept": {"connector": "loopback"}})
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    longwire.configure({"kept": {"connector": "loopback"}})
+    longwire.program.send(signal.SIGHUP)
+    await longwire.until_state("slow", "stopping")
+    for method in ("account.start", "account.restart"):
+        with pytest.raises(CommandError, match="taken down"):
+            await longwire.client.call(method, account="slow")
+
+    async def gone() -> bool:
+        return [a["account"] for a in (await longwire.status())["accounts"]] == ["kept"]
+
+    await until(gone, what="it is gone for good")
+
+
+async def test_g2_nothing_is_started_while_the_supervisor_stops(longwire: Longwire) -> None:
+    slow = {"connector": "misbehaving", "slow_close_s": 1.5}
+    longwire.configure({"slow": slow, "other": {"connector": "loopback"}})
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    longwire.program.send(signal.SIGTERM)
+    await longwire.until_state("other", "stopped")
+    with pytest.raises(CommandError, match="taken down"):
+        await longwire.client.call("account.start", account="other")
+    longwire.program.send(signal.SIGHUP)
+    assert await longwire.program.ended(deadline_s=5) == 0
+
+
+async def test_g2_a_stop_is_in_time_though_the_disk_does_not_write(longwire: Longwire) -> None:
+    longwire.configure({"a": {"connector": "loopback"}})
+    await longwire.start()
+    await longwire.until_online()
+    with closing(
+        sqlite3.connect(longwire.folder / "var" / "journal.sqlite3", isolation_level=None)
+    ) as holder:
+        holder.execute("BEGIN IMMEDIATE")  # nobody else can commit now
+        await longwire.client.call("account.restart", account="a")
+        await longwire.until_state("a", "starting")
+        await longwire.client.call("account.stop", account="a")
+        await longwire.until_state("a", "stopped", deadline_s=5)
+        code, took = await longwire.program.stop()
+    assert code == 0
+    assert took < 5

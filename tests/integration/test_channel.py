@@ -180,7 +180,7 @@ async def test_nothing_is_read_while_paused_and_everything_after_resume(
     for number in range(10):
         client.send([str(number).encode()])
     await until(lambda: bool(socket.poll(0)))
-    server.drain()
+    server.drain(max_messages=100_000)
     assert ear.heard == []
     server.resume()
     await ear.until(lambda: len(ear.heard) == 10)
@@ -202,7 +202,7 @@ async def test_a_receiver_may_pause_in_the_middle_of_a_batch(context: Context, e
     for number in range(5):
         client.send([str(number).encode()])
     await ear.until(lambda: len(ear.heard) == 3)
-    server.drain()
+    server.drain(max_messages=100_000)
     assert len(ear.heard) == 3
     server.resume()
     await ear.until(lambda: len(ear.heard) == 5)
@@ -224,7 +224,7 @@ async def test_drain_reads_all_that_waits_at_once(context: Context, endpoint: st
     server.resume()
     heard = 0
     while not ear.heard or ear.heard[-1][1] != b"last":  # its I/O thread may still be bringing them
-        server.drain()
+        server.drain(max_messages=100_000)
         heard = max(heard, len(ear.heard))
     assert heard == 1501
     server.close()
@@ -279,7 +279,7 @@ async def test_close_removes_the_reader_and_cancels_what_was_planned(context: Co
     client.close()  # again changes nothing
     assert client.send([b"late"]) is Sent.GONE
     client.resume()
-    client.drain()
+    client.drain(max_messages=100_000)
     assert client._look is None
     assert client._retry is None
     assert ear.writable == 0

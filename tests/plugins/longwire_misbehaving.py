@@ -16,6 +16,7 @@ from longwire_protocol.link import LinkFailure
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str = "no-secret"
+    slow_close_s: float = 0.0
 
 
 class Misbehaving(Connector):
@@ -34,9 +35,12 @@ class Misbehaving(Connector):
 
     async def serve(self, link: Link) -> LinkFailure:
         link.proven("misbehaving")
-        while True:
-            link.pong()
-            await asyncio.sleep(0.2)
+        try:
+            while True:
+                link.pong()
+                await asyncio.sleep(0.2)
+        finally:
+            await asyncio.sleep(self._options.slow_close_s)
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         del method

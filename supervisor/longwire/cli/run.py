@@ -82,6 +82,9 @@ async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) ->
             for problem in exc.problems:
                 _log.error("reload_refused", place=problem.place, problem=problem.message)
             continue
+        except Exception:  # noqa: BLE001  # whatever it is, the accounts go on
+            _log.exception("reload_failed")
+            continue
         logs.blank(secret for account in config.accounts.values() for secret in account.secret_values())
         supervisor.reload(config, specs)
 

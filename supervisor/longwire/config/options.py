@@ -13,6 +13,7 @@ from longwire.config.secrets import Secret, UnresolvableSecret
 from longwire.config.tables import Invalid, Table, convert
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
 
+_INT64: Final = 2**63
 _SCALARS: Final[Mapping[str, type]] = {"string": str, "integer": int, "number": float, "boolean": bool}
 _ARRAY: Final = "array of "
 
@@ -84,9 +85,13 @@ def kind_of(option: OptionSpec) -> Any:
 def _scalar(option: OptionSpec, name: str) -> Any:
     if option.choices:
         return Literal[option.choices]
-    limits = {
+    limits: dict[str, Any] = {
         limit: value
         for limit, value in msgspec.structs.asdict(option.constraints).items()
         if value is not None
     }
+    if name == "integer":  # what a frame can carry to the child; msgspec itself takes any number
+        least: dict[str, Any] = {} if "gt" in limits else {"ge": -_INT64}
+        most: dict[str, Any] = {} if "lt" in limits else {"le": _INT64 - 1}
+        limits = least | most | limits
     return Annotated[_SCALARS[name], msgspec.Meta(**limits)]

@@ -1,0 +1,116 @@
+"""Subscriptions at the edge, with a real journal and clients that are found gone in the middle of a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import zmq
+
+from harness.waiting import until
+from longwire.control import ClientPeer, Control, Port
+from longwire.deliveries import Deliveries
+from longwire.journal import Arrival, Commit, Journal
+from longwire_protocol.channel import Channel, Sent
+from longwire_protocol.messages import Request
+
+EVENTS, CHATS = 4000, 50
+
+
+class Lines:
+    """In place of a port's channel: the client «lost» is gone at the first frame of events it is sent."""
+
+    def __init__(self, real: Channel) -> None:
+        self._real = real
+        self.kept: list[int] = []
+        self.has_all = asyncio.Event()
+
+    def send(self, parts: Sequence[bytes]) -> Sent:
+        frame = msgspec.msgpack.decode(parts[1])
+        if frame["kind"] != "events":
+            return Sent.OK
+        if parts[0] == b"lost":
+            return Sent.GONE
+        self.kept += [event["seq"] for event in frame["events"]]
+        if len(set(self.kept)) == EVENTS:
+            self.has_all.set()
+        return Sent.OK
+
+    def close(self, *, linger_ms: int = 0) -> None:
+        self._real.close(linger_ms=linger_ms)
+
+
+class Handler:
+    """What of the service matters here."""
+
+    deliveries: Deliveries
+
+    def client_gone(self, client: ClientPeer) -> None:
+        self.deliveries.client_gone(client)
+
+
+async def filled(folder: Path) -> Journal:
+    journal = await Journal.open(folder / "journal.sqlite3")
+    written: asyncio.Future[Commit] = asyncio.get_running_loop().create_future()
+    body = msgspec.msgpack.encode({"v": 1})
+    arrivals = [
+        Arrival("a", "t", 1, n, "message.created", f"chat-{n % CHATS}", None, 0.0, body)
+        for n in range(EVENTS)
+    ]
+    journal.append(arrivals, done=written.set_result)
+    await written
+    return journal
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncGenerator[tuple[Deliveries, Port, Lines], None]:
+    journal = await filled(folder)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        handler = Handler()
+        handler.deliveries = await Deliveries.open(journal, tasks)
+        endpoint = f"ipc://{folder}/clients.sock"
+        control = Control(
+            context, [endpoint], handler=cast("Any", handler), tasks=tasks, supervisor_id="test"
+        )
+        (port,) = control._ports
+        lines = Lines(port.channel)
+        port.channel = cast("Channel", lines)
+        yield handler.deliveries, port, lines
+        handler.deliveries.close()
+        port.blocked.clear()
+        control.close()
+    context.term()
+    await journal.close()
+
+
+async def subscribe(deliveries: Deliveries, port: Port, name: bytes) -> ClientPeer:
+    client = port.clients[name] = ClientPeer(port, name)
+    params = {"name": "shared", "start": "all", "credit": 0}
+    await deliveries.subscribe(client, Request(id=1, method="events.subscribe", params=params))
+    return client
+
+
+async def test_a_client_lost_in_the_middle_of_a_batch_upsets_no_chats_order(tmp_path: Path) -> None:
+    async with world(tmp_path) as (deliveries, port, lines):
+        kept = await subscribe(deliveries, port, b"kept")
+        lost = await subscribe(deliveries, port, b"lost")
+        shared = deliveries._subscriptions["shared"]
+
+        async def all_wait_for_credit() -> bool:
+            return not shared.window.is_lagging
+
+        await until(all_wait_for_credit, what="the window has read the journal")
+        shared.window.add_credit(lost.id, EVENTS + 1)  # the most: it is sent to first
+        shared.window.add_credit(kept.id, EVENTS)
+        shared.pump()
+        await lines.has_all.wait()
+    by_chat: dict[int, list[int]] = defaultdict(list)
+    for seq in lines.kept:
+        by_chat[seq % CHATS].append(seq)
+    assert all(seqs == sorted(seqs) for seqs in by_chat.values())
