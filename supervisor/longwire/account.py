@@ -74,6 +74,9 @@ class Tally(msgspec.Struct):
     events: int = 0
     duplicates: int = 0
     pss_bytes: int | None = None
+    frame_at: float | None = None
+    event_at: float | None = None
+    """Of earlier processes; Unix seconds."""
 
 
 class Account:
@@ -234,6 +237,8 @@ class Account:
         level("child_exited", account=self.name, incarnation=child.incarnation, text=why.message)
         self._booted()
         self._child = None
+        self.tally.frame_at = child.vitals.frame_at or self.tally.frame_at
+        self.tally.event_at = child.vitals.event_at or self.tally.event_at
         self._happen(Trigger.EXITED, why=why)
 
     # Carrying out.
@@ -375,8 +380,8 @@ class Account:
             pid=self.pid,
             connected_since=None if life.proven_at is None else self._wall(life.proven_at),
             connection=vitals.connection if vitals else None,
-            last_frame_at=vitals.frame_at if vitals else None,
-            last_event_at=vitals.event_at if vitals else None,
+            last_frame_at=(vitals and vitals.frame_at) or self.tally.frame_at,
+            last_event_at=(vitals and vitals.event_at) or self.tally.event_at,
             last_proof_at=vitals.proof_at if vitals else None,
             restarts=max(0, self.tally.starts - 1),
             events=self.tally.events,

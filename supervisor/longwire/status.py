@@ -18,7 +18,7 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     connector: str
     state: State
     reason: str | None
-    """A constant name for why it is not online, or was not lately."""
+    """A constant name for why it is not online."""
     error_code: str | None
     message: str | None
     user_action: str | None

@@ -267,7 +267,11 @@ ELSEWHERE = re.compile(
 )
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, DOCS / "make_lifecycle.py"], ids=lambda path: path.name)
+OURS = [path for path in DOCUMENTS if path.name != "platforms.md"]
+"""Platforms and SDKs have addresses of their own, which that document is about."""
+
+
+@pytest.mark.parametrize("path", [*OURS, DOCS / "make_lifecycle.py"], ids=lambda path: path.name)
 def test_no_document_names_a_machine_or_a_registry(path: Path) -> None:
     assert ELSEWHERE.findall(path.read_text(encoding="utf-8")) == []
 

@@ -1,7 +1,7 @@
 """What a robot message says: text, segments, and what must be fetched apart. Pure.
 
-Layouts: `platforms.md` 4.4 and dingtalk_stream `chatbot.py` 190-252. They are loosely kept by the platform
-(`downloadCode` or `pictureDownloadCode`), so a field that is missing or of another type is left out.
+Layouts: `docs/platforms.md` 4.4 and dingtalk_stream `chatbot.py` 190-252. They are loosely kept by the
+platform (`downloadCode` or `pictureDownloadCode`), so a field that is missing or of another type is left out.
 """
 
 from __future__ import annotations

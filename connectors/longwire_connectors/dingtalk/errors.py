@@ -33,7 +33,10 @@ PENALTY_S = {"130101": 600.0}
 MAX_RETRY_AFTER_S = 3600.0
 """A longer `Retry-After` is taken for this: an hour's silence must be the operator's decision."""
 
-CHECK_CREDENTIALS = "check client_id and client_secret against the app's page in DingTalk's developer console"
+CHECK_CREDENTIALS = (
+    "Compare client_id and client_secret with the app's page in DingTalk's developer console; correct them "
+    "in the configuration and send SIGHUP, or restart the supervisor if they come from its environment."
+)
 
 _CODE = re.compile(r"[\w.\-]{1,80}")
 _CLOSED_BY_US_TOO_BIG = 1009

@@ -1,6 +1,6 @@
 """DingTalk's frames as events. Pure: a frame and a stamp in, an event out; never fails on JSON of any shape.
 
-Shapes: `platforms.md` 4.2 and 4.4. `raw` is `{"type", "headers", "data"}`: the whole frame, its `data`
+Shapes: `docs/platforms.md` 4.2 and 4.4. `raw` is `{"type", "headers", "data"}`: the whole frame, its `data`
 decoded, the `sessionWebhook` blanked.
 """
 

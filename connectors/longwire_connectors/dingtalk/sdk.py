@@ -1,6 +1,6 @@
 """The real `dingtalk-stream`, imported lean and made safe.
 
-What is wrong with it, D1 to D21, is in `platforms.md` section 5. Of the SDK we use what its users write
+What is wrong with it, D1 to D21, is in `docs/platforms.md` section 5. Of the SDK we use what its users write
 against, which is the same in 0.24.3 and 0.24.4b1: the client's constructor, `register_*`, `pre_start`,
 `open_connection`, `route_message`, `websocket`, `callback_handler_map`, and the frames.
 """
@@ -81,7 +81,7 @@ async def ask_for_connection(client: Any, *, base: str, timeout_s: float) -> Ope
 def _import() -> Any:
     """Return `dingtalk_stream.stream`, imported without the rest of the package, which needs aiohttp.
 
-    That is 0.06 s and 17.6 MB instead of 0.13 s and 25 MB for a child (`platforms.md` 5).
+    That is 0.06 s and 17.6 MB instead of 0.13 s and 25 MB for a child (`docs/platforms.md` 5).
     """
     if _STREAM in sys.modules:
         return sys.modules[_STREAM]

@@ -28,7 +28,7 @@ STORED_WITHIN_S = 5.0
 """How long a frame's answer waits for the disk. How long DingTalk waits is not established; its Node SDK says
 an unanswered push is repeated within a minute. After this an answer is hardly believed, and none is needed:
 the event still gets to the journal, an event is repeated and recognised there, and a robot message is «never
-pushed again» whether it is answered or not (`platforms.md` 4.3)."""
+pushed again» whether it is answered or not (`docs/platforms.md` 4.3)."""
 MAX_UNANSWERED = 1000
 """Frames whose storing is under way before no more are read; the hand-over has its own, tighter bounds."""
 

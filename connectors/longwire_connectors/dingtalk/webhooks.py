@@ -15,7 +15,7 @@ import msgspec
 MAX_KEPT = 1000
 """Webhooks, and private chats, remembered; the ones learned first go first."""
 LIFE_S = 5400.0
-"""90 minutes, as in every capture (`platforms.md` 4.5); a longer life is not believed."""
+"""90 minutes, as in every capture (`docs/platforms.md` 4.5); a longer life is not believed."""
 MARGIN_S = 30.0
 """How long before its end a webhook is no longer used: a request takes time."""
 K = TypeVar("K")

@@ -1,4 +1,4 @@
-"""Frames of DingTalk Stream as they go over the WebSocket. Pure; `platforms.md` 4.2 has the sources."""
+"""Frames of DingTalk Stream as they go over the WebSocket. Pure; `docs/platforms.md` 4.2 has the sources."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The SDK's WebSocket client, made to serve one connection and to report instead of to retry.
 
-Import this only after `sdk.load`. What is overridden, and why (numbers of `platforms.md` 2.1):
+Import this only after `sdk.load`. What is overridden, and why (numbers of `docs/platforms.md` 2.1):
 
 * discovery apart from connecting, so that it can run in a thread (L3);
 * no reading and no reconnecting of its own: the session reads and the parent decides (L4, L5);

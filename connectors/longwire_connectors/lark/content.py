@@ -1,6 +1,6 @@
 """What a Lark message says: its `content`, by message type, as text, segments and resources. Pure.
 
-Shapes: `content` is JSON in a text; see Lark's document «receive message content» and `platforms.md` 1.5.
+Shapes: `content` is JSON in a text; see Lark's document «receive message content», `docs/platforms.md` 1.5.
 Mentions stand in it as `@_user_1`, `@_user_2`, ..., and the event's `mentions` say who that is.
 """
 

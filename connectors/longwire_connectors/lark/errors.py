@@ -36,11 +36,13 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 _CREDENTIALS = _Refusal(
     "bad_credentials",
-    "Compare app_id and app_secret with the app's page in the Lark developer console and correct them here.",
+    "Compare app_id and app_secret with the app's page in the Lark developer console; correct them in the "
+    "configuration and send SIGHUP, or restart the supervisor if they come from its environment.",
 )
 _WRONG_DOMAIN = _Refusal(
     "wrong_domain",
-    "Set domain to https://open.feishu.cn for a Feishu app, to https://open.larksuite.com for a Lark app.",
+    "Set domain to https://open.feishu.cn for a Feishu app, to https://open.larksuite.com for a Lark app; "
+    "then send SIGHUP.",
 )
 _UNNAMED = _Refusal(
     "refused_by_platform",

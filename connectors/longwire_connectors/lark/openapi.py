@@ -36,7 +36,7 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
 LIMITED_CODES = frozenset({99991400, 230020, 11232})
-"""Of the gateway, of one chat, of the tenant's messages (`platforms.md` 1.6)."""
+"""Of the gateway, of one chat, of the tenant's messages (`docs/platforms.md` 1.6)."""
 TOKEN_CODES = frozenset({99991661, 99991663, 99991664, 99991668})
 """Missing, invalid or expired access tokens; only 99991663 is named in public code for this call."""
 

@@ -4,7 +4,7 @@
 60 modules and uses the event dispatcher only as an annotation. So the top package is put into `sys.modules`
 unexecuted, the dispatcher is a stub while the client is imported, and afterwards both are as anybody else
 expects them: the stub is gone, and the first name asked of `lark_oapi` executes it in full
-(`platforms.md` 3; found to work with 1.4.24 to 1.7.5).
+(`docs/platforms.md` 3; found to work with 1.4.24 to 1.7.5).
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # The SDK carries no types.

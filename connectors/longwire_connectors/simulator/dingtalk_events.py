@@ -1,7 +1,7 @@
 """DingTalk's downstream frames: JSON texts, with the event as JSON text in ``data``.
 
-Shapes: the protocol description and captures in public code, see ``platforms.md`` sections 4.2 and 4.4. Pure:
-ids and time are given.
+Shapes: the protocol description and captures in public code, see ``docs/platforms.md`` sections 4.2 and 4.4.
+Pure: ids and time are given.
 """
 
 import msgspec

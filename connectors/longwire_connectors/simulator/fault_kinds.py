@@ -2,7 +2,7 @@
 
 A new fault is a Struct here, its entry in the union below, and one line where it bites: a ``faults.take(Kind,
 ...)``. The ``name`` of a fault in the admin plane is the Struct's tag. Each models something seen in the wild
-or something a client must survive; ``platforms.md`` has the sources.
+or something a client must survive; ``docs/platforms.md`` has the sources.
 """
 
 from typing import Annotated, Literal

@@ -1,7 +1,7 @@
 """Lark events as the platform writes them, and their way into frames.
 
-Shapes: the SDK's models and captures in public code, see ``platforms.md`` section 1.5. Pure: ids and time are
-given.
+Shapes: the SDK's models and captures in public code, see ``docs/platforms.md`` section 1.5. Pure: ids and
+time are given.
 """
 
 import msgspec

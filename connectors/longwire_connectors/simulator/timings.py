@@ -1,7 +1,7 @@
 """The platforms' waits and limits, and how a simulator shortens them.
 
-Each value names its source; ``platforms.md`` is the collection of facts that the simulators are built from.
-Waits that a client has to keep (those for an ack) are never scaled, because a scaled one would test
+Each value names its source; ``docs/platforms.md`` is the collection of facts that the simulators are built
+from. Waits that a client has to keep (those for an ack) are never scaled, because a scaled one would test
 something else.
 """
 

@@ -48,11 +48,16 @@ def _missing(option: OptionSpec, spec: ConnectorSpec) -> str:
 def _value(table: Table, option: OptionSpec, sources: Sources) -> object:
     if option.is_secret:
         return _secret(table, option, sources)
-    value: object = table.get(option.name, kind_of(option))
+    value: object = table.get(option.name, kind_of(option), expected=_in_words(option))
     if isinstance(value, str) and secrets.is_variable(value):
         table.problem(option.name, "env: is for secrets only; write the value itself")
         return None
     return value
+
+
+def _in_words(option: OptionSpec) -> str | None:
+    """Return what is expected where the limit itself, a pattern, says it to nobody."""
+    return option.description if option.constraints.pattern is not None else None
 
 
 def _secret(table: Table, option: OptionSpec, sources: Sources) -> Secret | None:

@@ -80,14 +80,17 @@ class Table:
         if problem not in self._problems:
             self._problems.append(problem)
 
-    def get(self, key: str, kind: Any, default: object = None) -> Any:
-        """Return the key's value as the type `kind`, or `default` where it is absent or wrong."""
+    def get(self, key: str, kind: Any, default: object = None, *, expected: str | None = None) -> Any:
+        """Return the key's value as the type `kind`, or `default` where it is absent or wrong.
+
+        `expected` says in words what is right, where the type's own limits do not.
+        """
         if key not in self._values:
             return default
         try:
             return convert(self._values[key], kind)
         except Invalid as exc:
-            self.problem(f"{key}{exc.path}", exc.message)
+            self.problem(f"{key}{exc.path}", f"expected {expected}" if expected else exc.message)
             return default
 
     def table(self, key: str) -> Table:
