@@ -1,1 +1,1 @@
-"""Stand-ins for the edges of a connector, used where a real child would hide what is tested."""
+"""Stand-ins for edges, and short words for long set-ups, used by several test modules."""
