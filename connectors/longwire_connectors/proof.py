@@ -8,6 +8,7 @@ small step, however far the clock went on, and a peer that answered in time is n
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -58,42 +59,33 @@ class Pinged(Protocol):
         ...
 
 
-class SocketProof:
-    """Watches one connection. Made in the loop, once it is open.
+class SilenceWatch:
+    """Watches how long a peer has been silent, fair to a process that was itself stopped. Made in the loop.
 
     Args:
-        timeout_s: how old the last proof may get, in seconds; a third of it is the time between pings.
-        on_pong: called for each pong, before the proof counts.
-        first_within_s: how long the first proof may take, in seconds, where that is less.
+        limit_s: how long a silence is allowed, in seconds.
+        max_look_s: the most between two looks at the clock, where a limit may become shorter meanwhile.
     """
 
-    def __init__(
-        self, *, timeout_s: float, on_pong: Callable[[], None], first_within_s: float = FIRST_PROOF_S
-    ) -> None:
-        self.has_proof = False
-        """Whether the peer has spoken on this connection at all."""
-        self._timeout_s = timeout_s
-        self._first_within_s = min(first_within_s, timeout_s)
-        self._on_pong = on_pong
-        self._loop = asyncio.get_running_loop()
-        self._age = self._new_age()
-        self._pauses = 0
-
-    @property
-    def limit_s(self) -> float:
+    def __init__(self, *, limit_s: float, max_look_s: float = math.inf) -> None:
+        self.limit_s = limit_s
         """How long a silence is allowed now, in seconds."""
-        return self._timeout_s if self.has_proof else self._first_within_s
+        self._max_look_s = max_look_s
+        self._loop = asyncio.get_running_loop()
+        self._pauses = 0
+        self._begin()
 
-    def note(self) -> None:
-        """Note that the peer spoke."""
-        if not self.has_proof:
-            self.has_proof = True
-            self._age = self._new_age()  # its step follows the limit, which is another from now on
-        self._age.renew(self._loop.time())
+    def renew(self, limit_s: float) -> None:
+        """Note that the peer spoke; it is to speak again within `limit_s` seconds."""
+        if limit_s == self.limit_s:
+            self._age.renew(self._loop.time())
+        else:
+            self.limit_s = limit_s
+            self._begin()
 
     @contextmanager
     def paused(self) -> Generator[None, None, None]:
-        """Not age while nothing is read on purpose: a pong cannot be seen behind a full buffer."""
+        """Not age while nothing is read on purpose: an answer cannot be seen behind a full buffer."""
         self._look()
         self._pauses += 1
         try:
@@ -105,7 +97,42 @@ class SocketProof:
     async def silence(self) -> None:
         """Return once the peer has been silent for longer than it may."""
         while (left_s := self.limit_s - self._look()) > 0:  # noqa: ASYNC110  what it waits for is time
-            await asyncio.sleep(min(left_s, self.limit_s / LOOKS_PER_LIMIT))
+            await asyncio.sleep(min(left_s, self._look_s))
+
+    def _begin(self) -> None:
+        self._look_s = min(self.limit_s / LOOKS_PER_LIMIT, self._max_look_s)
+        self._age = RunningAge(now=self._loop.time(), max_step_s=STEPS_PER_LOOK * self._look_s)
+
+    def _look(self) -> float:
+        now = self._loop.time()
+        if self._pauses:
+            self._age.skip(now)
+            return self._age.age_s
+        return self._age.look(now)
+
+
+class SocketProof(SilenceWatch):
+    """Watches one connection. Made in the loop, once it is open.
+
+    Args:
+        timeout_s: how old the last proof may get, in seconds; a third of it is the time between pings.
+        on_pong: called for each pong, before the proof counts.
+        first_within_s: how long the first proof may take, in seconds, where that is less.
+    """
+
+    def __init__(
+        self, *, timeout_s: float, on_pong: Callable[[], None], first_within_s: float = FIRST_PROOF_S
+    ) -> None:
+        super().__init__(limit_s=min(first_within_s, timeout_s))
+        self.has_proof = False
+        """Whether the peer has spoken on this connection at all."""
+        self._timeout_s = timeout_s
+        self._on_pong = on_pong
+
+    def note(self) -> None:
+        """Note that the peer spoke."""
+        self.has_proof = True
+        self.renew(self._timeout_s)
 
     async def ping(self, socket: Pinged) -> None:
         """Send a ping now and every third of the timeout, for ever.
@@ -117,17 +144,6 @@ class SocketProof:
             pong = asyncio.ensure_future(await socket.ping())
             pong.add_done_callback(self._ponged)
             await asyncio.sleep(self._timeout_s / PINGS_PER_TIMEOUT)
-
-    def _look(self) -> float:
-        now = self._loop.time()
-        if self._pauses:
-            self._age.skip(now)
-            return self._age.age_s
-        return self._age.look(now)
-
-    def _new_age(self) -> RunningAge:
-        step_s = STEPS_PER_LOOK * self.limit_s / LOOKS_PER_LIMIT
-        return RunningAge(now=self._loop.time(), max_step_s=step_s)
 
     def _ponged(self, pong: asyncio.Future[Any]) -> None:
         if pong.cancelled() or pong.exception() is not None:

@@ -234,7 +234,7 @@ class Child:
         beat = (
             attempt.facts(unstored=unstored, counters=counters)
             if attempt is not None
-            else _quiet(unstored=unstored, counters=counters)
+            else Heartbeat(link=LinkState.DOWN, unstored=unstored, counters=counters)
         )
         if not self._outbox:  # else the parent does not read, and this one would be old news
             self._channel.send([encode(beat)])
@@ -290,19 +290,6 @@ class Child:
             work.close()
             return
         self._tasks.create_task(work, name=name)
-
-
-def _quiet(*, unstored: int, counters: dict[str, int]) -> Heartbeat:
-    return Heartbeat(
-        link=LinkState.DOWN,
-        socket_proof_age_s=None,
-        platform_proof_age_s=None,
-        platform_timeout_s=None,
-        last_frame_age_s=None,
-        last_event_age_s=None,
-        unstored=unstored,
-        counters=counters,
-    )
 
 
 def _permanent(reason: str, message: str, user_action: str) -> LinkFailure:

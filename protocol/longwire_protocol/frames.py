@@ -54,14 +54,14 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """Sent by the SDK's own loop each `heartbeat_interval_s`. Ages in seconds, `None` for never."""
 
     link: LinkState
-    socket_proof_age_s: float | None
+    socket_proof_age_s: float | None = None
     """Since the peer's last frame or WebSocket pong on the present connection."""
-    platform_proof_age_s: float | None
+    platform_proof_age_s: float | None = None
     """Since the platform itself last answered (Lark pong); `None` where the platform has no such thing."""
-    platform_timeout_s: float | None
+    platform_timeout_s: float | None = None
     """How old platform proof may get; follows the platform's own ping interval."""
-    last_frame_age_s: float | None
-    last_event_age_s: float | None
+    last_frame_age_s: float | None = None
+    last_event_age_s: float | None = None
     unstored: int
     """Events handed over and not yet stored."""
     counters: dict[str, int]

@@ -120,8 +120,8 @@ class Service:
     # About accounts.
 
     async def _account_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        accounts = self._realm.status().accounts
-        return [a for a in accounts if request.tenant in {None, a.tenant}]
+        accounts = self._realm.accounts.values()
+        return [a.status() for a in accounts if request.tenant in {None, a.config.tenant}]
 
     async def _account_get(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return self._account(request).status()

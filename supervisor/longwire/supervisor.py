@@ -168,7 +168,8 @@ class Supervisor:
             report=self._account_changed,
         )
         with _as_problem("supervisor.endpoint"):
-            self._make_socket_folders()
+            for path in self._socket_files():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._control = Control(
                 context,
                 self._config.supervisor.endpoints,
@@ -194,7 +195,8 @@ class Supervisor:
             hub.close()
             self._deliveries.close()
             self._control.close()
-            self._remove_sockets()
+            for path in self._socket_files():
+                path.unlink(missing_ok=True)
 
     def _premises(self, yard: Yard, tasks: asyncio.TaskGroup, changed: Callable[[Account], None]) -> Premises:
         return Premises(
@@ -242,17 +244,9 @@ class Supervisor:
         else:
             _log.error("journal_in_trouble", reason=reason)
 
-    def _make_socket_folders(self) -> None:
-        for endpoint in self._config.supervisor.endpoints:
-            path = ipc_path(endpoint)
-            if path is not None:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def _remove_sockets(self) -> None:
-        for endpoint in self._config.supervisor.endpoints:
-            path = ipc_path(endpoint)
-            if path is not None:
-                path.unlink(missing_ok=True)
+    def _socket_files(self) -> list[Path]:
+        paths = map(ipc_path, self._config.supervisor.endpoints)
+        return [path for path in paths if path is not None]
 
     def status(self) -> Status:
         """Return the whole picture."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from fakes.host import FakeHost, FakeLink
+from harness.waiting import until
 from longwire_connectors.dingtalk.connector import DingTalkConnector
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.simulator import DingTalkEvent, Simulator, SimulatorClient
@@ -87,12 +88,6 @@ async def stop(task: asyncio.Task[LinkFailure]) -> None:
     task.cancel()
     await asyncio.wait([task], timeout=DEADLINE_S)
     assert task.done()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110  what it waits for is only seen by asking
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
 """A Lark client made of nothing but aiohttp, and the fixtures of the simulated Lark's tests."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -58,12 +57,6 @@ async def ack(socket: aiohttp.ClientWebSocketResponse, frame: LarkFrame, payload
 
 async def ping(socket: aiohttp.ClientWebSocketResponse) -> None:
     await socket.send_bytes(encode(LarkFrame(method=0, service=33554678, headers={"type": "ping"})))
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110  what it waits for is only seen by asking
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture(name="simulator")

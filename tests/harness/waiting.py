@@ -14,7 +14,12 @@ DEADLINE_S = 40.0
 _LOOK_S = 0.02
 
 
-async def until(look: Callable[[], Awaitable[T | None]], *, what: str, deadline_s: float = DEADLINE_S) -> T:
+async def until(
+    look: Callable[[], Awaitable[T | None]],
+    *,
+    what: str = "what is waited for",
+    deadline_s: float = DEADLINE_S,
+) -> T:
     """Return the first true thing that `look` returns."""
     loop = asyncio.get_running_loop()
     end = loop.time() + deadline_s

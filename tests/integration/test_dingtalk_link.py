@@ -18,9 +18,9 @@ from fakes.dingtalk_bench import (  # noqa: F401  pytest finds a fixture by its 
     nothing_is_left_running,
     running_rig,
     stop,
-    until,
 )
 from fakes.host import FakeHost, FakeLink
+from harness.waiting import until
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,
     DingTalkOpenStatus,

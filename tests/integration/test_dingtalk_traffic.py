@@ -12,9 +12,9 @@ from fakes.dingtalk_bench import (  # noqa: F401  pytest finds a fixture by its 
     nothing_forbidden_is_logged,
     nothing_is_left_running,
     running_rig,
-    until,
 )
 from fakes.host import FakeLink
+from harness.waiting import until
 from longwire_connectors.simulator.fault_kinds import ApiError, ApiHang
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot

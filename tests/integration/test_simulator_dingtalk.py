@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote_plus
 
 import aiohttp
 import pytest
 
+from harness.waiting import until
 from longwire_connectors.simulator import DingTalkEvent, Simulator, SimulatorClient
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,
@@ -71,12 +72,6 @@ async def answer(
     await socket.send_json(
         {"code": code, "headers": headers, "message": "OK", "data": json.dumps(data or {})}
     )
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110  what it waits for is only seen by asking
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from fakes.plain_lark import (
     plain_bot,  # noqa: F401  a fixture
     receive,
     simulator_admin,  # noqa: F401  a fixture
-    until,
 )
+from harness.waiting import until
 from longwire_connectors.simulator import Simulator, SimulatorClient
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,

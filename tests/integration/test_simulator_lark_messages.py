@@ -14,8 +14,8 @@ from fakes.plain_lark import (
     plain_bot,  # noqa: F401  a fixture
     receive,
     simulator_admin,  # noqa: F401  a fixture
-    until,
 )
+from harness.waiting import until
 from longwire_connectors.simulator import LarkEvent, Simulator, SimulatorClient, platform
 from longwire_connectors.simulator.deliveries import DeliveryBook
 from longwire_connectors.simulator.errors import AdminRequestError

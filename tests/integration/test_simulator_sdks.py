@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from harness.waiting import until
 from longwire_connectors.simulator import DingTalkEvent, LarkEvent, Simulator, SimulatorClient, run
 from longwire_connectors.simulator.counters import AppState
 from longwire_connectors.simulator.fault_kinds import LarkClientConfig
@@ -66,12 +67,6 @@ async def bot_process(script: str, url: str) -> AsyncIterator[None]:
     finally:
         process.kill()
         await process.wait()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110  what it waits for is only seen by asking
-            await asyncio.sleep(0.01)
 
 
 async def test_the_real_lark_sdk_connects_acks_and_gets_redeliveries() -> None:
