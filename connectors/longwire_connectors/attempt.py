@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from longwire_connectors.handover import HandOverWindow
 from longwire_protocol.event import Event
@@ -56,14 +56,14 @@ class Attempt:
         self.platform_proof_at = self._now()
         self.platform_timeout_s = timeout_s
 
-    async def room(self) -> None:
+    def room(self) -> Awaitable[None]:
         """See `Link.room`."""
-        await self._window.room()
+        return self._window.room()
 
-    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
+    def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
         """See `Link.hand_over`."""
         self.event_at = self._now()
-        return await self._window.put(event, timeout_s=timeout_s)
+        return self._window.put(event, timeout_s=timeout_s)
 
     def facts(self, *, unstored: int, counters: dict[str, int]) -> Heartbeat:
         """Return the heartbeat of this moment."""

@@ -11,7 +11,9 @@ declaration is read from them, and only `load` may import it.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -110,19 +112,16 @@ class Link(Protocol):
         """Say that the platform itself answered (Lark pong), and how old that may get before it is stale."""
         ...
 
-    async def room(self) -> None:
+    def room(self) -> Awaitable[None]:
         """Wait until another event may be handed over; call it before reading the next frame."""
         ...
 
-    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
-        """Give an event to the journal and wait until it is on disk.
-
-        The event is on its way when the call is first awaited, in the order of the calls; it may be
-        committed after the timeout, too.
+    def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
+        """Give an event to the journal; it is on its way when this returns, in the order of the calls.
 
         Returns:
             Whether it is on disk (or was there before). `False`: not in `timeout_s` seconds, so the
-            platform must not be acknowledged and will deliver again.
+            platform must not be acknowledged and will deliver again; it may be committed later, too.
         """
         ...
 

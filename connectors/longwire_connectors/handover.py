@@ -14,8 +14,9 @@ from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
 from longwire_protocol.frames import HandedOver, HandOver
 
-MAX_EVENTS = 2048
-"""Events handed over and not yet stored, before the connector must stop reading its socket."""
+MAX_EVENTS = 8192
+"""Events handed over and not yet stored, before the connector must stop reading its socket. 8192: 80 ms of
+100,000 events/s, as long as a commit and the way there and back may take; each costs some 2 KB."""
 
 MAX_BYTES = 8 * 1024 * 1024
 """The same bound in bytes; one event may exceed it when nothing else waits."""
@@ -82,26 +83,23 @@ class HandOverWindow:
             A future of whether it is on disk; `False` once `timeout_s` seconds have gone by without that.
         """
         body = encode_event(event)
-        if len(body) > MAX_EVENT_BYTES:
-            self._too_large(event.type, len(body))
-            event = reduced(event, size_bytes=len(body))
+        size_bytes = len(body)
+        if size_bytes > MAX_EVENT_BYTES:
+            self._too_large(event.type, size_bytes)
+            event = reduced(event, size_bytes=size_bytes)
             body = encode_event(event)
+            size_bytes = len(body)
         self._number += 1
-        stored: asyncio.Future[bool] = self._loop.create_future()
+        chat = event.chat.id if event.chat else None
         self._outbox.append(
-            HandedOver(
-                number=self._number,
-                type=event.type,
-                chat=event.chat.id if event.chat else None,
-                dedup_key=event.dedup_key,
-                recv_time=event.recv_time,
-                body=body,
-            )
+            HandedOver(self._number, event.type, chat, event.dedup_key, event.recv_time, body)
         )
-        deadline = self._loop.time() + timeout_s
-        self._waiting.append(_Waiting(self._number, len(body), deadline, stored))
-        self._bytes += len(body)
-        self._judge()
+        stored: asyncio.Future[bool] = self._loop.create_future()
+        self._waiting.append(_Waiting(self._number, size_bytes, self._loop.time() + timeout_s, stored))
+        self._bytes += size_bytes
+        self._is_empty.clear()
+        if len(self._waiting) >= MAX_EVENTS or self._bytes >= MAX_BYTES:
+            self._has_room.clear()
         if self._flush is None:
             self._flush = self._loop.call_soon(self.flush)
         if self._sweep is None:
@@ -127,7 +125,10 @@ class HandOverWindow:
             self._bytes -= event.size_bytes
             if not event.stored.done():
                 event.stored.set_result(True)
-        self._judge()
+        if len(self._waiting) < MAX_EVENTS and self._bytes < MAX_BYTES:
+            self._has_room.set()
+        if not self._waiting:
+            self._is_empty.set()
 
     def close(self) -> None:
         """Look at no deadline any more."""
@@ -152,10 +153,6 @@ class HandOverWindow:
             batch.append(event)
         return batch
 
-    def _judge(self) -> None:
-        _set(self._has_room, len(self._waiting) < MAX_EVENTS and self._bytes < MAX_BYTES)
-        _set(self._is_empty, not self._waiting)
-
 
 def reduced(event: Event, *, size_bytes: int) -> Event:
     """Return what is left of an event that is too large: who, where and when, as `platform.raw`.
@@ -170,10 +167,3 @@ def reduced(event: Event, *, size_bytes: int) -> Event:
         resources=None,
         raw={"omitted": "too_large", "type": event.type, "size_bytes": size_bytes},
     )
-
-
-def _set(event: asyncio.Event, value: bool) -> None:  # noqa: FBT001  # it is the value
-    if value:
-        event.set()
-    else:
-        event.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from collections import deque
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -18,8 +19,6 @@ from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot, Chat, Event, Segment, Sender
 from longwire_protocol.link import LinkFailure
 
-MAX_WORKERS = 1024
-"""Events handed over and not yet stored: 200,000 a second where a commit takes 5 ms. Each costs 2 KB."""
 STORED_WITHIN_S = 60.0
 """After this an event is counted as late; nobody waits for an answer here, so only a stuck journal is."""
 MAX_LAG_S = 0.1
@@ -87,9 +86,8 @@ class LoopbackConnector(Connector):
         self._link = link
         try:
             async with asyncio.TaskGroup() as tasks:
-                producer = _Producer(self._options.rate_per_s)
-                for number in range(producer.workers):
-                    tasks.create_task(self._work(link, producer), name=f"loopback worker {number}")
+                if self._options.rate_per_s:
+                    tasks.create_task(self._produce(link), name="loopback producer")
                 while True:
                     link.pong()
                     await asyncio.sleep(interval_s)
@@ -111,25 +109,25 @@ class LoopbackConnector(Connector):
             await self._link.hand_over(event, timeout_s=STORED_WITHIN_S)
         return {"message_id": stamp.id}
 
-    async def _work(self, link: Link, producer: _Producer) -> None:
-        """Make and hand over events until there are enough; one of many that take turns."""
-        while await self._may_make(link, producer):
-            # From here to the hand-over's first step nothing is awaited, so numbers go out in order.
-            if not await link.hand_over(self._next_event(), timeout_s=STORED_WITHIN_S):
-                self._host.count("not_stored_in_time")
-            # Not within the turn: asyncio.Lock is fair, so one pause makes everybody queue for long.
+    async def _produce(self, link: Link) -> None:
+        """Make and hand over events until there are enough."""
+        pace = _Pace(self._options.rate_per_s)
+        under_way: deque[asyncio.Future[bool]] = deque()
+        while self._options.count is None or self._made < self._options.count:
+            await pace.wait()
+            await link.room()
+            self._made += 1
+            under_way.append(link.hand_over(self._next_event(), timeout_s=STORED_WITHIN_S))
+            while under_way and under_way[0].done():
+                self._judge(is_stored=under_way.popleft().result())
             if self._made % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
+        for stored in under_way:
+            self._judge(is_stored=await stored)
 
-    async def _may_make(self, link: Link, producer: _Producer) -> bool:
-        """Wait for this worker's turn, for room and for time; return whether another event is wanted."""
-        async with producer.turn:
-            if self._options.count is not None and self._made >= self._options.count:
-                return False
-            await link.room()
-            await producer.pace()
-            self._made += 1
-            return True
+    def _judge(self, *, is_stored: bool) -> None:
+        if not is_stored:
+            self._host.count("not_stored_in_time")
 
     def _next_event(self) -> Event:
         options, number, stamp = self._options, self._made, self._host.stamp()
@@ -142,18 +140,15 @@ class LoopbackConnector(Connector):
         )
 
 
-class _Producer:
-    """The pace of one link's events."""
+class _Pace:
+    """When the next event of a link is due; `inf` a second means always."""
 
     def __init__(self, rate_per_s: float) -> None:
-        self.turn = asyncio.Lock()
-        self.workers = math.ceil(min(rate_per_s, MAX_WORKERS))
-        """At most a second's events under way, so that a slow account stays small."""
-        self._gap_s = 1 / rate_per_s if rate_per_s else math.inf
+        self._gap_s = 1 / rate_per_s
         self._loop = asyncio.get_running_loop()
         self._due_at = self._loop.time()
 
-    async def pace(self) -> None:
+    async def wait(self) -> None:
         """Wait until the next event is due."""
         now = self._loop.time()
         if self._due_at > now:

@@ -13,9 +13,9 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Coroutine
+from secrets import token_hex
 from time import time
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import zmq
@@ -104,7 +104,7 @@ class Child:
         """See `Host.stamp`."""
         bootstrap = self._bootstrap
         return Stamp(
-            id=uuid4().hex,
+            id=token_hex(16),
             recv_time=time(),
             tenant=bootstrap.tenant,
             account=bootstrap.account,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from longwire.children import ChildrenHub, Peer
-from longwire.journal import Arrival, Commit, Journal
+from longwire.journal import Arrivals, Commit, Journal
 from longwire.status import AccountStatus
 from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
-from longwire_protocol.frames import HandOver
+from longwire_protocol.frames import HandedOver, HandOver
 
 Tell = Callable[[str, int, int], None]
 
@@ -53,39 +53,18 @@ class Intake:
             bot=status.bot,
             raw=status,
         )
-        arrival = Arrival(
-            account=status.account,
-            tenant=status.tenant,
-            incarnation=status.incarnation,
-            number=0,
-            type=event.type,
-            chat=None,
-            dedup_key=None,
-            recv_time=now,
-            body=encode_event(event),
+        handed_over = HandedOver(
+            number=0, type=event.type, chat=None, dedup_key=None, recv_time=now, body=encode_event(event)
         )
         if not self._journal.is_full:  # the state itself is in `status`; events of platforms go first
-            self._journal.append([arrival], done=_nothing)
+            self._journal.append(Arrivals(status.account, status.tenant, [handed_over]), done=_nothing)
 
     def _pump(self) -> None:
         while self._held and not self._journal.is_full:
             peer, frame = self._held.popleft()
-            arrivals = [
-                Arrival(
-                    account=peer.account,
-                    tenant=peer.tenant,
-                    incarnation=peer.incarnation,
-                    number=event.number,
-                    type=event.type,
-                    chat=event.chat,
-                    dedup_key=event.dedup_key,
-                    recv_time=event.recv_time,
-                    body=event.body,
-                )
-                for event in frame.events
-            ]
-            if arrivals:
-                self._journal.append(arrivals, done=self._done(peer, arrivals[-1].number))
+            if frame.events:
+                arrivals = Arrivals(peer.account, peer.tenant, frame.events)
+                self._journal.append(arrivals, done=self._done(peer, frame.events[-1].number))
 
     def _done(self, peer: Peer, up_to: int) -> Callable[[Commit], None]:
         def done(commit: Commit) -> None:

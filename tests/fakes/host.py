@@ -76,7 +76,10 @@ class FakeLink:
     async def room(self) -> None:
         return
 
-    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
+    def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
+        return asyncio.ensure_future(self.store(event, timeout_s=timeout_s))
+
+    async def store(self, event: Event, *, timeout_s: float) -> bool:
         async with self.arrived:
             self.events.append(event)
             self.arrived.notify_all()

@@ -8,28 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from longwire.journal import Arrival, Commit, Journal, JournalSettings, Stored
+from longwire.journal import Arrivals, Commit, Journal, JournalSettings, Stored
+from longwire_protocol.frames import HandedOver
 
 DEADLINE_S = 20.0
 QUICK = JournalSettings(retry_initial_s=0.01, retry_max_s=0.02)
 
 
-def arrival(number: int, key: str | None = None, *, account: str = "bot", body: bytes = b"\x80") -> Arrival:
-    return Arrival(account, "acme", 1, number, "message.created", "chat", key, 1.5, body)
+def arrival(number: int, key: str | None = None, *, body: bytes = b"\x80") -> HandedOver:
+    return HandedOver(number, "message.created", "chat", key, 1.5, body)
 
 
-def arrivals(*keys: str | None) -> list[Arrival]:
-    return [arrival(number, key) for number, key in enumerate(keys, 1)]
+def batch(*events: HandedOver, account: str = "bot") -> Arrivals:
+    return Arrivals(account, "acme", list(events))
 
 
-async def append(journal: Journal, batch: list[Arrival]) -> Commit:
+def arrivals(*keys: str | None, account: str = "bot") -> Arrivals:
+    return batch(*[arrival(number, key) for number, key in enumerate(keys, 1)], account=account)
+
+
+async def append(journal: Journal, arrivals: Arrivals) -> Commit:
     """Append and wait for the commit."""
-    return await asyncio.wait_for(start_append(journal, batch), DEADLINE_S)
+    return await asyncio.wait_for(start_append(journal, arrivals), DEADLINE_S)
 
 
-def start_append(journal: Journal, batch: list[Arrival]) -> "asyncio.Future[Commit]":
+def start_append(journal: Journal, arrivals: Arrivals) -> "asyncio.Future[Commit]":
     done: asyncio.Future[Commit] = asyncio.get_running_loop().create_future()
-    journal.append(batch, done=done.set_result)
+    journal.append(arrivals, done=done.set_result)
     return done
 
 

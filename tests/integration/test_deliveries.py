@@ -15,8 +15,9 @@ import zmq
 from harness.waiting import until
 from longwire.control import ClientPeer, Control, Port
 from longwire.deliveries import Deliveries
-from longwire.journal import Arrival, Commit, Journal
+from longwire.journal import Arrivals, Commit, Journal
 from longwire_protocol.channel import Channel, Sent
+from longwire_protocol.frames import HandedOver
 from longwire_protocol.messages import Request
 
 EVENTS, CHATS = 4000, 50
@@ -58,11 +59,8 @@ async def filled(folder: Path) -> Journal:
     journal = await Journal.open(folder / "journal.sqlite3")
     written: asyncio.Future[Commit] = asyncio.get_running_loop().create_future()
     body = msgspec.msgpack.encode({"v": 1})
-    arrivals = [
-        Arrival("a", "t", 1, n, "message.created", f"chat-{n % CHATS}", None, 0.0, body)
-        for n in range(EVENTS)
-    ]
-    journal.append(arrivals, done=written.set_result)
+    events = [HandedOver(n, "message.created", f"chat-{n % CHATS}", None, 0.0, body) for n in range(EVENTS)]
+    journal.append(Arrivals("a", "t", events), done=written.set_result)
     await written
     return journal
 

@@ -13,6 +13,7 @@ from fakes.journal import (
     append,
     arrival,
     arrivals,
+    batch,
     no_thread_stays,  # noqa: F401  # pytest finds it here
     numbers,
     opened,
@@ -31,7 +32,7 @@ async def test_events_get_growing_numbers_and_come_back_as_they_were(path: Path)
     async with opened(path) as journal:
         published: list[Stored] = []
         journal.on_committed = published.extend
-        commit = await append(journal, [arrival(1, "k1", body=b"\x81\xa1a\xc0"), arrival(2)])
+        commit = await append(journal, batch(arrival(1, "k1", body=b"\x81\xa1a\xc0"), arrival(2)))
         expected = [
             Stored(1, "bot", "acme", "message.created", "chat", 1.5, b"\x81\xa1a\xc0"),
             Stored(2, "bot", "acme", "message.created", "chat", 1.5, b"\x80"),
@@ -44,11 +45,15 @@ async def test_events_get_growing_numbers_and_come_back_as_they_were(path: Path)
 async def test_a_redelivery_is_recognised_by_account_and_key(path: Path) -> None:
     async with opened(path) as journal:
         await append(journal, arrivals("a"))
-        again = await append(journal, [arrival(1, "a"), arrival(2, "b"), arrival(3, "a", account="other")])
+        again = await append(journal, arrivals("a", "b"))
+        other = await append(journal, arrivals("a", account="other"))
         assert again.duplicates == [arrival(1, "a")]
-        assert [(event.account, event.seq) for event in again.stored] == [("bot", 3), ("other", 4)]
+        assert [(event.account, event.seq) for event in again.stored + other.stored] == [
+            ("bot", 2),
+            ("other", 3),
+        ]
         assert (await append(journal, arrivals("a", "b"))).stored == []
-        assert numbers(await read_all(journal)) == [1, 3, 4]
+        assert numbers(await read_all(journal)) == [1, 2, 3]
 
 
 async def test_of_two_with_one_key_in_one_commit_the_first_is_stored(path: Path) -> None:
@@ -56,8 +61,8 @@ async def test_of_two_with_one_key_in_one_commit_the_first_is_stored(path: Path)
     async with opened(path, before_commit=gate) as journal:
         start_append(journal, arrivals("first"))
         await gate.wait_reached()
-        one = start_append(journal, [arrival(1, "a", body=b"1"), arrival(2, "a", body=b"2")])
-        two = start_append(journal, [arrival(3, "b", body=b"3"), arrival(4, "a", body=b"4")])
+        one = start_append(journal, batch(arrival(1, "a", body=b"1"), arrival(2, "a", body=b"2")))
+        two = start_append(journal, batch(arrival(3, "b", body=b"3"), arrival(4, "a", body=b"4")))
         gate.open.set()
         first = await asyncio.wait_for(one, DEADLINE_S)
         second = await asyncio.wait_for(two, DEADLINE_S)
@@ -70,29 +75,6 @@ async def test_events_without_a_key_are_never_duplicates(path: Path) -> None:
     async with opened(path) as journal:
         for _ in range(3):
             assert len((await append(journal, arrivals(None, None))).stored) == 2
-
-
-async def test_a_numbers_gap_left_by_a_duplicate_never_hides_a_later_one(path: Path) -> None:
-    # Group 2 leaves its numbers after the last stored one unused; group 3 gets them again.
-    async with opened(path) as journal:
-        await append(journal, arrivals("a"))
-        await append(journal, arrivals("b", "a", "a"))
-        assert numbers((await append(journal, arrivals("a", "b", "c"))).stored) == [5]
-        assert (await append(journal, arrivals("c", "b", "a"))).stored == []
-
-
-async def test_keys_are_known_across_merges_and_restarts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longwire.journal.store.MERGE_AT", 3)
-    async with opened(path) as journal:
-        for start in range(0, 20, 2):
-            commit = await append(journal, arrivals(f"k{start}", f"k{start + 1}"))
-            assert len(commit.stored) == 2
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("SELECT count(*) FROM seen").fetchone()[0] >= 12
-    async with opened(path) as journal:
-        commit = await append(journal, arrivals(*[f"k{n}" for n in range(21)]))
-        assert numbers(commit.stored) == [41]
-        assert len(commit.duplicates) == 20
 
 
 async def test_all_that_waits_goes_into_one_commit_and_is_published_in_order(path: Path) -> None:
@@ -164,7 +146,7 @@ async def test_the_queue_is_bounded_in_bytes_too(path: Path) -> None:
     gate = Gate()
     settings = JournalSettings(max_waiting_bytes=100)
     async with opened(path, settings=settings, before_commit=gate) as journal:
-        last = start_append(journal, [arrival(1, body=b"x" * 100)])
+        last = start_append(journal, batch(arrival(1, body=b"x" * 100)))
         assert journal.is_full
         gate.open.set()
         await asyncio.wait_for(last, DEADLINE_S)
@@ -198,16 +180,18 @@ async def test_a_failed_commit_is_kept_and_tried_again_until_it_succeeds(path: P
 
 def test_a_full_disk_rolls_back_whole_and_works_again_with_room(path: Path) -> None:
     connection = open_for_writing(path)
-    store = Store(connection)
+    store = Store(connection, dedup_window_s=60.0)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
-    large = [arrival(n, f"k{n}", body=b"x" * 10_000) for n in range(20)]
+    large = [batch(*[arrival(n, f"k{n}", body=b"x" * 10_000) for n in range(20)])]
     with pytest.raises(sqlite3.OperationalError, match="full"):
         store.commit(large, states={"a": b"1"})
     assert (store.head, connection.in_transaction) == (0, False)
     connection.execute("PRAGMA max_page_count = 1000000")
-    stored, duplicates = store.commit(large, states={})
-    assert (len(stored), stored[0].seq, duplicates) == (20, 1, set())
+    (commit,) = store.commit(large, states={})
+    assert (numbers(commit.stored), commit.duplicates) == (list(range(1, 21)), [])
+    (again,) = store.commit(large, states={})
+    assert (len(again.stored), len(again.duplicates)) == (0, 20)
     store.checkpoint_and_close()
 
 

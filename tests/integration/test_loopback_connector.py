@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fakes.host import FakeHost, FakeLink
-from longwire_connectors.loopback import MAX_WORKERS, LoopbackConnector, LoopbackOptions
+from longwire_connectors.loopback import LoopbackConnector, LoopbackOptions
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Event
 
@@ -17,24 +17,14 @@ DEADLINE_S = 30.0
 
 
 class PlainLink(FakeLink):
-    """Stores in the next turn of the loop, as quickly as a link can."""
+    """Stores at once, as quickly as a link can."""
 
-    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
+    def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
         del timeout_s
         self.events.append(event)
-        await asyncio.sleep(0)
-        return True
-
-
-class HoldingLink(PlainLink):
-    """Stores once it is told to."""
-
-    async def hand_over(self, event: Event, *, timeout_s: float) -> bool:
-        del timeout_s
-        self.events.append(event)
-        await self.storing.wait()
-        await asyncio.sleep(0)
-        return True
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        stored.set_result(True)
+        return stored
 
 
 def new(**options: object) -> tuple[LoopbackConnector, FakeHost]:
@@ -94,19 +84,6 @@ async def test_events_come_in_order_over_the_chats_until_there_are_enough() -> N
     assert all(event.dedup_key == f"m:{event.message_id}" for event in link.events)
     assert len({event.message_id for event in link.events}) == 3000
     assert len(link.events) == 3000
-
-
-async def test_many_events_are_under_way_at_once_but_not_without_bound() -> None:
-    connector, _ = new(rate_per_s=math.inf)
-    link = HoldingLink()
-    link.storing.clear()
-    async with serving(connector, link):
-        await until_there_are(link, MAX_WORKERS)
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert len(link.events) == MAX_WORKERS
-        link.storing.set()
-        await until_there_are(link, 2 * MAX_WORKERS)
 
 
 async def test_sequential_ids_grow() -> None:

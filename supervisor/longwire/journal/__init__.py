@@ -6,10 +6,10 @@ journal and what was acknowledged (`longwire.delivery` decides, this package onl
 
 from longwire.journal.errors import JournalClosed, JournalError, JournalSaturated, JournalUnavailable
 from longwire.journal.journal import Journal
-from longwire.journal.records import Arrival, Commit, JournalSettings, Page, Stored
+from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
 
 __all__ = [
-    "Arrival",
+    "Arrivals",
     "Commit",
     "Journal",
     "JournalClosed",

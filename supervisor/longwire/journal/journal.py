@@ -15,7 +15,7 @@ import msgspec
 
 from longwire.journal.errors import JournalClosed, JournalSaturated
 from longwire.journal.reader import Reader, read_page, read_states
-from longwire.journal.records import Arrival, Commit, JournalSettings, Page, Stored
+from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
 from longwire.journal.schema import open_for_writing
 from longwire.journal.store import Store
 from longwire.journal.writer import Batch, Group, Writer
@@ -86,7 +86,7 @@ class Journal:
         settings = settings or JournalSettings()
         try:
             async with asyncio.timeout(settings.open_timeout_s):
-                store, incarnations = await asyncio.to_thread(_open, path, before_commit)
+                store, incarnations = await asyncio.to_thread(_open, path, settings, before_commit)
         except TimeoutError as exc:
             text = f"{path} could not be opened within {settings.open_timeout_s:g} s"
             raise ConfigError([Problem("supervisor.data_dir", text)]) from exc
@@ -117,7 +117,7 @@ class Journal:
         """Why commits fail at present; `None` if they do not."""
         return self._trouble
 
-    def append(self, arrivals: list[Arrival], *, done: Callable[[Commit], None]) -> None:
+    def append(self, arrivals: Arrivals, *, done: Callable[[Commit], None]) -> None:
         """Have the arrivals written; `done` is called when they are on disk, and never if they are not.
 
         Raises:
@@ -127,10 +127,10 @@ class Journal:
         self._refuse_if_closing()
         if self.is_full:
             raise JournalSaturated(f"{self._waiting_events} events wait for the journal's disk")
-        size_bytes = sum([len(arrival.body) for arrival in arrivals])
+        size_bytes = sum([len(event.body) for event in arrivals.events])
         batch = Batch(arrivals, done, size_bytes, monotonic())
         self._unwritten.append(batch)
-        self._waiting_events += len(arrivals)
+        self._waiting_events += len(arrivals.events)
         self._waiting_bytes += size_bytes
         self._writer.submit(batch)
 
@@ -225,15 +225,16 @@ class Journal:
         """Tell everybody who waited for the group, then publish its new events."""
         for batch, commit in zip(group.batches, group.commits, strict=True):
             self._unwritten.popleft()
-            self._waiting_events -= len(batch.arrivals)
+            self._waiting_events -= len(batch.arrivals.events)
             self._waiting_bytes -= batch.size_bytes
             self._call(batch.done, commit)
         for waiter in group.waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if group.stored:
-            self._head = group.stored[-1].seq
-            self._call(self.on_committed, group.stored)
+        stored = [event for commit in group.commits for event in commit.stored]
+        if stored:
+            self._head = stored[-1].seq
+            self._call(self.on_committed, stored)
 
     def troubled(self, reason: str | None) -> None:
         """Pass on that commits fail, or work again."""
@@ -258,7 +259,9 @@ class Journal:
             )
 
 
-def _open(path: Path, before_commit: Callable[[], None] | None) -> tuple[Store, dict[str, int]]:
+def _open(
+    path: Path, settings: JournalSettings, before_commit: Callable[[], None] | None
+) -> tuple[Store, dict[str, int]]:
     connection = open_for_writing(path)
     try:
         known = read_states(connection, prefix=_INCARNATION)
@@ -266,7 +269,10 @@ def _open(path: Path, before_commit: Callable[[], None] | None) -> tuple[Store, 
             key.removeprefix(_INCARNATION): msgspec.msgpack.decode(value, type=int)
             for key, value in known.items()
         }
-        return Store(connection, before_commit=before_commit), incarnations
+        return (
+            Store(connection, dedup_window_s=settings.dedup_window_s, before_commit=before_commit),
+            incarnations,
+        )
     except (sqlite3.Error, msgspec.MsgspecError) as exc:
         connection.close()
         text = f"{path} cannot be read: {exc}; the file was left as it is"

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from longwire_protocol.frames import HandedOver
 
-class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One event on its way to the disk, as a child handed it over."""
+
+class Arrivals(msgspec.Struct, frozen=True):
+    """Events of one account on their way to the disk, in the order in which they came."""
 
     account: str
     tenant: str
-    incarnation: int
-    number: int
-    """Within the incarnation; `stored` frames refer to it."""
-    type: str
-    chat: str | None
-    dedup_key: str | None
-    """`None`: never deduplicated."""
-    recv_time: float
-    body: bytes
-    """MessagePack map without `seq` and `delivery`; never decoded here."""
+    events: list[HandedOver]
+    """Bodies are never decoded here. Without `dedup_key` an event is never deduplicated."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,11 +29,11 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """What became of one batch: all of it is on disk now, some of it perhaps for longer."""
+    """What became of some arrivals: all of them are on disk now, some of them perhaps for longer."""
 
     stored: list[Stored]
-    """The new ones, in the order of the batch, which is the order of `seq`."""
-    duplicates: list[Arrival]
+    """The new ones, in the order of the arrivals, which is the order of `seq`."""
+    duplicates: list[HandedOver]
     """Those whose account and `dedup_key` were known already; acknowledge them like the others."""
 
 
@@ -54,6 +48,8 @@ class Page(msgspec.Struct, frozen=True):
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds and delays of the journal."""
 
+    dedup_window_s: float = 86_400.0
+    """For how long a redelivery is recognised, at least. 24 h: Lark's last one comes after 7 h."""
     max_waiting_events: int = 20_000
     """Over this many events that wait for the disk, `is_full` holds. 20,000: 0.2 s at 100,000 events/s."""
     max_waiting_bytes: int = 64 * 1024 * 1024

@@ -1,21 +1,21 @@
 """The statements that write the journal: one transaction per group, on whichever one thread owns the store.
 
-Numbers: a group's events get the numbers after the last stored one, and a duplicate's number stays
-unused, so `seq` grows with small gaps. Whoever deletes chunks records the high-water mark in the same
-transaction (`remove_before`), so that a number is never given twice.
+Numbers: a group's new events get the numbers after the last stored one. Whoever deletes chunks records the
+high-water mark in the same transaction (`remove_before`), so that a number is never given twice.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
-from longwire.journal.dedup import MERGE_AT, DedupIndex
-from longwire.journal.records import Arrival, Stored
+from longwire.journal.dedup import DedupIndex
+from longwire.journal.records import Arrivals, Commit, Stored
+from longwire_protocol.frames import HandedOver
 
 CHUNK_EVENTS = 256
 """Most events of one row; a reader decodes a whole row to get one event of it."""
@@ -39,14 +39,14 @@ class Store:
         self,
         connection: sqlite3.Connection,
         *,
+        dedup_window_s: float,
         before_commit: Callable[[], None] | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._connection = connection
         self._before_commit = before_commit
         self._wall_clock = wall_clock
-        self._dedup = DedupIndex(connection)
-        self._recent_keys = self._dedup.count_recent()
+        self._dedup = DedupIndex(connection, window_s=dedup_window_s)
         self._head = int(connection.execute(HEAD).fetchone()[0])
 
     @property
@@ -55,39 +55,35 @@ class Store:
         return self._head
 
     @property
-    def is_merge_due(self) -> bool:
-        """Whether `merge` should follow, because deduplication slows down without it."""
-        return self._recent_keys >= MERGE_AT
+    def is_seal_due(self) -> bool:
+        """Whether `seal` should follow, because what deduplication keeps in memory grows without it."""
+        return self._dedup.is_seal_due
 
-    def commit(
-        self, arrivals: list[Arrival], *, states: Mapping[str, bytes | None]
-    ) -> tuple[list[Stored], set[int]]:
+    def commit(self, arrivals: Sequence[Arrivals], *, states: Mapping[str, bytes | None]) -> list[Commit]:
         """Write the arrivals that are new, and the states (`None` deletes), in one transaction.
 
         Returns:
-            The new events in the arrivals' order, and the indexes of the duplicates.
+            What became of each of the arrivals.
         """
-        stored: list[Stored] = []
-        duplicates: set[int] = set()
-        new_keys = 0
+        now = self._wall_clock()
         with self._transaction():
-            if arrivals:
-                duplicates, new_keys = self._dedup.admit(arrivals, first_seq=self._head + 1)
-                stored = _number(arrivals, duplicates, first_seq=self._head + 1)
-                self._insert(stored)
+            admission = self._dedup.admit(arrivals, first_seq=self._head + 1, now=now)
+            commits = _number(arrivals, admission.duplicates, last_seq=self._head)
+            stored = [event for commit in commits for event in commit.stored]
+            self._insert(stored, now=now)
             self._put_states(states)
             if self._before_commit is not None:
                 self._before_commit()
-        self._recent_keys += new_keys
+        self._dedup.remember(admission)
         if stored:
             self._head = stored[-1].seq
-        return stored, duplicates
+        return commits
 
-    def merge(self) -> None:
-        """Make deduplication fast again; see `dedup.py`."""
+    def seal(self) -> None:
+        """Put the keys of the newest events in order, and forget those older than the window (`dedup.py`)."""
         with self._transaction():
-            self._dedup.merge()
-        self._recent_keys = 0
+            self._dedup.seal(now=self._wall_clock())
+        self._dedup.sealed()
 
     def remove_before(self, seq: int) -> None:
         """Delete events below `seq`, whole chunks only: some may stay until a later call."""
@@ -114,8 +110,7 @@ class Store:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _insert(self, stored: list[Stored]) -> None:
-        now = self._wall_clock()
+    def _insert(self, stored: list[Stored], *, now: float) -> None:
         for chunk in _chunks(stored):
             self._connection.execute(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?)", (chunk[0].seq, chunk[-1].seq, now, _encode(chunk))
@@ -129,12 +124,24 @@ class Store:
                 self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
 
 
-def _number(arrivals: list[Arrival], duplicates: set[int], *, first_seq: int) -> list[Stored]:
-    return [
-        Stored(first_seq + n, a.account, a.tenant, a.type, a.chat, a.recv_time, a.body)
-        for n, a in enumerate(arrivals)
-        if n not in duplicates
-    ]
+def _number(arrivals: Sequence[Arrivals], duplicates: frozenset[int], *, last_seq: int) -> list[Commit]:
+    """Give each arrival its number; the indexes `duplicates` run through all arrivals."""
+    commits: list[Commit] = []
+    begin = 0
+    for batch in arrivals:
+        events, known = batch.events, list[HandedOver]()
+        if duplicates:
+            known = [event for n, event in enumerate(events, begin) if n in duplicates]
+            events = [event for n, event in enumerate(events, begin) if n not in duplicates]
+        begin += len(batch.events)
+        account, tenant = batch.account, batch.tenant
+        stored = [
+            Stored(seq, account, tenant, event.type, event.chat, event.recv_time, event.body)
+            for seq, event in enumerate(events, last_seq + 1)
+        ]
+        last_seq += len(stored)
+        commits.append(Commit(stored, known))
+    return commits
 
 
 def _chunks(stored: list[Stored]) -> Iterator[list[Stored]]:

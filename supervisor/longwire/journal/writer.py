@@ -12,20 +12,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
 import msgspec
 
-from longwire.journal.records import Arrival, Commit, JournalSettings, Stored
+from longwire.journal.records import Arrivals, Commit, JournalSettings
 from longwire.journal.store import Store
 
 
 class Batch(msgspec.Struct, frozen=True, eq=False):
-    """Arrivals that came together, and who wants to know when they are on disk."""
+    """Arrivals, and who wants to know when they are on disk."""
 
-    arrivals: list[Arrival]
+    arrivals: Arrivals
     done: Callable[[Commit], None]
     size_bytes: int
     queued_at: float
@@ -39,7 +39,6 @@ class Group(msgspec.Struct, eq=False):
     states: dict[str, bytes | None]
     waiters: list[asyncio.Future[None]]
     """Resolved once the states are on disk; touched on the event loop only."""
-    stored: list[Stored] = []
     commits: list[Commit] = []
     """One per batch."""
 
@@ -122,8 +121,8 @@ class Writer:
             if not self._write(group):
                 with self._wake:
                     return group.waiters + self._waiters
-            if self._store.is_merge_due:
-                self._tidy(self._store.merge)
+            if self._store.is_seal_due:
+                self._tidy(self._store.seal)
         return None
 
     def _take(self) -> Group | None:
@@ -148,11 +147,11 @@ class Writer:
 
     def _write(self, group: Group) -> bool:
         """Write the group, trying until it succeeds; false if the journal was closed before."""
-        arrivals = [arrival for batch in group.batches for arrival in batch.arrivals]
+        arrivals = [batch.arrivals for batch in group.batches]
         delay_s = self._settings.retry_initial_s
         while True:
             try:
-                stored, duplicates = self._store.commit(arrivals, states=group.states)
+                group.commits = self._store.commit(arrivals, states=group.states)
             except Exception as exc:  # noqa: BLE001  # the thread's edge: reported, kept and tried again
                 self._report(f"commits fail: {exc}")
                 if not self._sleep(delay_s):
@@ -160,8 +159,6 @@ class Writer:
                 delay_s = self._next_delay(delay_s, exc)
                 continue
             self._report(None)
-            group.stored = stored
-            group.commits = _split(group.batches, stored, duplicates=duplicates)
             self._post(lambda: self._sink.committed(group))
             return True
 
@@ -192,7 +189,7 @@ class Writer:
     def _tidy(self, work: Callable[[], None]) -> None:
         """Do what may as well be done later.
 
-        A merge is due again after the next group, a WAL is folded in at the next open. The trouble that
+        A seal is due again after the next group, a WAL is folded in at the next open. The trouble that
         prevents it, if it lasts, is reported by the next commit.
         """
         try:
@@ -206,18 +203,3 @@ class Writer:
         except RuntimeError:
             # The loop is closed: its program ended without closing the journal, and nobody listens.
             return
-
-
-def _split(batches: Iterable[Batch], stored: list[Stored], *, duplicates: set[int]) -> list[Commit]:
-    """Tell each batch what became of it; `stored` and the indexes `duplicates` run through all of them."""
-    commits: list[Commit] = []
-    arrival = new = 0
-    for batch in batches:
-        count = len(batch.arrivals)
-        known: list[Arrival] = []
-        if duplicates:
-            known = [a for n, a in enumerate(batch.arrivals, arrival) if n in duplicates]
-        end = new + count - len(known)
-        commits.append(Commit(stored[new:end], known))
-        arrival, new = arrival + count, end
-    return commits
