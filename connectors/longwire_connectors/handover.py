@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,7 +32,7 @@ _SWEEP_S = 0.1
 """How much later than its deadline a hand-over may be given up."""
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct, frozen=True):
     number: int
     size_bytes: int
     deadline: float

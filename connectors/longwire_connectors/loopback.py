@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import sys
 from collections import deque
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,7 +25,7 @@ STORED_WITHIN_S = 60.0
 MAX_LAG_S = 0.1
 """How far production may catch up after it was held up; what is beyond stays unmade, so the rate holds."""
 EVENTS_PER_TURN = 256
-"""After so many the loop gets a turn even if nothing had to be waited for."""
+"""After so many the loop gets a turn even if nothing has to be waited for."""
 PROOFS_PER_TIMEOUT = 3
 BOT = Bot(id="loopback-bot", name="Loopback")
 PEER = Sender(id="loopback-peer", name="Peer", is_bot=False)
@@ -113,15 +114,14 @@ class LoopbackConnector(Connector):
         """Make and hand over events until there are enough."""
         pace = _Pace(self._options.rate_per_s)
         under_way: deque[asyncio.Future[bool]] = deque()
-        while self._options.count is None or self._made < self._options.count:
-            await pace.wait()
-            await link.room()
-            self._made += 1
-            under_way.append(link.hand_over(self._next_event(), timeout_s=STORED_WITHIN_S))
+        count = sys.maxsize if self._options.count is None else self._options.count
+        while self._made < count:
+            for _ in range(min(await pace.due(), count - self._made)):
+                await link.room()
+                self._made += 1
+                under_way.append(link.hand_over(self._next_event(), timeout_s=STORED_WITHIN_S))
             while under_way and under_way[0].done():
                 self._judge(is_stored=under_way.popleft().result())
-            if self._made % EVENTS_PER_TURN == 0:
-                await asyncio.sleep(0)
         for stored in under_way:
             self._judge(is_stored=await stored)
 
@@ -141,19 +141,23 @@ class LoopbackConnector(Connector):
 
 
 class _Pace:
-    """When the next event of a link is due; `inf` a second means always."""
+    """How many events of a link are due; with `inf` a second always as many as one turn may make."""
 
     def __init__(self, rate_per_s: float) -> None:
         self._gap_s = 1 / rate_per_s
         self._loop = asyncio.get_running_loop()
         self._due_at = self._loop.time()
 
-    async def wait(self) -> None:
-        """Wait until the next event is due."""
+    async def due(self) -> int:
+        """Wait until at least one event is due, if only for a turn of the loop, and return how many are."""
+        await asyncio.sleep(self._due_at - self._loop.time())
+        if not self._gap_s:
+            return EVENTS_PER_TURN
         now = self._loop.time()
-        if self._due_at > now:
-            await asyncio.sleep(self._due_at - now)
-        self._due_at = max(self._due_at, now - MAX_LAG_S) + self._gap_s
+        self._due_at = max(self._due_at, now - MAX_LAG_S)
+        due = min(int((now - self._due_at) / self._gap_s) + 1, EVENTS_PER_TURN)
+        self._due_at += due * self._gap_s
+        return due
 
 
 def _event(stamp: Stamp, *, chat: str, text: str, message_id: str, number: int | None = None) -> Event:

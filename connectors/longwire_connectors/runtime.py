@@ -13,7 +13,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Coroutine
-from secrets import token_hex
+from random import Random
 from time import time
 from typing import Any
 
@@ -82,6 +82,7 @@ class Child:
         )
         self.bot: Bot | None = bootstrap.bot
         self._counters: Counter[str] = Counter()
+        self._random = Random()  # noqa: S311  # ids are unique, not secret; the system's source costs 2 us each
         self._connector: Connector | None = None
         self._unusable: LinkFailure | None = None
         self._outbox: deque[bytes] = deque()
@@ -104,7 +105,7 @@ class Child:
         """See `Host.stamp`."""
         bootstrap = self._bootstrap
         return Stamp(
-            id=token_hex(16),
+            id=f"{self._random.getrandbits(128):032x}",
             recv_time=time(),
             tenant=bootstrap.tenant,
             account=bootstrap.account,

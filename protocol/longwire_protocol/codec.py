@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -51,6 +52,7 @@ class Decoder(Generic[T]):
 
 _FIXMAP, _FIXMAP_END, _MAP16 = 0x80, 0x90, 0xDE
 _MAP16_PAIRS = 0xFFFF
+_HEADER_BYTES = 3
 _SEQ_KEY = b"\xa3seq"
 _DELIVERY_KEY = b"\xa8delivery"
 _FIRST_DELIVERY = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=1, redelivered=False))
@@ -67,30 +69,32 @@ def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
     Raises:
         MalformedFrame: `body` does not begin with a map.
     """
-    pairs, start = _map_header(body)
-    head = bytes((_FIXMAP | pairs,)) if pairs < 16 else b"\xde" + pairs.to_bytes(2, "big")  # noqa: PLR2004
+    head, start = _head(body[:_HEADER_BYTES])
     if attempt == 1:
         delivery = _FIRST_DELIVERY
     else:
         delivery = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=attempt, redelivered=True))
-    return b"".join((head, _SEQ_KEY, _ENCODER.encode(seq), delivery, memoryview(body)[start:]))
+    return b"".join((head, _ENCODER.encode(seq), delivery, body[start:]))
 
 
 def is_body(body: bytes) -> bool:
     """Return whether `with_delivery` can take these bytes: asked before they are stored, not after."""
     try:
-        _map_header(body)
+        _head(body[:_HEADER_BYTES])
     except MalformedFrame:
         return False
     return True
 
 
-def _map_header(body: bytes) -> tuple[int, int]:
-    """Return how many pairs the map will have with the two new ones, and where its first pair begins."""
-    first = body[0] if body else 0
+@lru_cache(maxsize=1024)
+def _head(header: bytes) -> tuple[bytes, int]:
+    """Return what goes in front of the new `seq`, and where the map's own first pair begins."""
+    first = header[0] if header else 0
     if _FIXMAP <= first < _FIXMAP_END:
-        return (first & 0x0F) + 2, 1
-    pairs = int.from_bytes(body[1:3], "big") + 2
-    if first == _MAP16 and len(body) > 2 and pairs <= _MAP16_PAIRS:  # noqa: PLR2004
-        return pairs, 3
-    raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")
+        pairs, start = (first & 0x0F) + 2, 1
+    else:
+        pairs, start = int.from_bytes(header[1:], "big") + 2, _HEADER_BYTES
+        if first != _MAP16 or len(header) < _HEADER_BYTES or pairs > _MAP16_PAIRS:
+            raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")
+    map_header = bytes((_FIXMAP | pairs,)) if pairs < 16 else b"\xde" + pairs.to_bytes(2, "big")  # noqa: PLR2004
+    return map_header + _SEQ_KEY, start

@@ -87,7 +87,7 @@ class Identity(msgspec.Struct, frozen=True, tag_field="kind", tag="identity"):
     bot: Bot
 
 
-class HandedOver(msgspec.Struct, frozen=True, array_like=True):
+class HandedOver(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One event on its way to the journal; an array, because this is the hot path."""
 
     number: int
