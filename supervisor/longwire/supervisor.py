@@ -128,7 +128,9 @@ class Supervisor:
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
                 cleanup.callback(os.close, _lock(data_dir))
-            settings = JournalSettings(close_timeout_s=_JOURNAL_CLOSE_S)
+            settings = JournalSettings(
+                close_timeout_s=_JOURNAL_CLOSE_S, dedup_window_s=self._config.supervisor.dedup_window_s
+            )
             self._journal = await Journal.open(data_dir / "journal.sqlite3", settings=settings)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             cleanup.callback(context.destroy, linger=0)

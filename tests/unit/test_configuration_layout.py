@@ -9,8 +9,11 @@ import pytest
 
 from fakes.configuration import BASE, SPECS, lark, one, problems, read
 from longwire.config import client_endpoint, load
+from longwire.config.settings import SupervisorSettings
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
 from longwire_protocol.errors import ConfigError
+
+SETTINGS = msgspec.structs.fields(SupervisorSettings)
 
 
 class TestDefaults:
@@ -120,8 +123,10 @@ class TestSupervisorSection:
     def test_data_folder_that_cannot_be_is_refused_once(self, data_dir: object) -> None:
         assert list(problems({"supervisor": {"data_dir": data_dir}})) == ["supervisor.data_dir"]
 
-    @pytest.mark.parametrize(("key", "value"), [("connect_rate_per_s", 0), ("connect_burst", 0.5)])
-    def test_pace_has_limits(self, key: str, value: object) -> None:
+    @pytest.mark.parametrize(
+        ("key", "value"), [("connect_rate_per_s", 0), ("connect_burst", 0.5), ("dedup_window_s", 0)]
+    )
+    def test_numbers_have_limits(self, key: str, value: object) -> None:
         assert list(problems({"supervisor": {key: value}})) == [f"supervisor.{key}"]
 
 
@@ -143,7 +148,8 @@ class TestUnknown:
     def test_key_like_no_other_is_refused_with_the_known_ones(self) -> None:
         found = problems({"supervisor": {"zzz": 1}})
 
-        assert "known are connect_burst, connect_rate_per_s, data_dir, endpoint" in found["supervisor.zzz"]
+        known = ", ".join(sorted(field.name.replace("endpoints", "endpoint") for field in SETTINGS))
+        assert f"known are {known}" in found["supervisor.zzz"]
 
     def test_table_is_refused(self) -> None:
         assert "did you mean accounts?" in problems({"acounts": {}})["acounts"]

@@ -16,12 +16,12 @@ from longwire_protocol.errors import AddressError
 DEFAULT_DATA_DIR = "var"
 SOCKET_NAME = "longwire.sock"
 
-_KEYS = ("data_dir", "endpoint", "connect_rate_per_s", "connect_burst")
-_RATES = {
+_NUMBERS = {
     field.name: field
     for field in msgspec.structs.fields(SupervisorSettings)
-    if field.name in {"connect_rate_per_s", "connect_burst"}
+    if field.name not in {"data_dir", "endpoints"}
 }
+_KEYS = ("data_dir", "endpoint", *_NUMBERS)
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -29,8 +29,8 @@ def supervisor_settings(table: Table, *, base: Path) -> SupervisorSettings:
     """Return `[supervisor]`; a value that is wrong is reported and replaced by its default."""
     table.refuse_unknown(_KEYS)
     data_dir = _data_dir(table, base)
-    rates = {name: table.get(name, field.type, field.default) for name, field in _RATES.items()}
-    return SupervisorSettings(data_dir=data_dir, endpoints=endpoints(table, base=base), **rates)
+    numbers = {name: table.get(name, field.type, field.default) for name, field in _NUMBERS.items()}
+    return SupervisorSettings(data_dir=data_dir, endpoints=endpoints(table, base=base), **numbers)
 
 
 def endpoints(table: Table, *, base: Path) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from struct import iter_unpack
 
 import msgspec
 
-from longwire.journal.keyfilter import CAPACITY, KeyFilter
+from longwire.journal.keyfilter import CAPACITY, KeyFilter, Probe
 from longwire.journal.records import Arrivals
 
 RUN_KEYS = 65_536
@@ -151,9 +151,9 @@ class DedupIndex:
     def _find(self, digests: list[bytes]) -> set[int]:
         """Return the indexes of the digests that are on disk."""
         known: set[int] = set()
-        hashes = _hashes(b"".join(digests))
+        probe = Probe(_hashes(b"".join(digests)))
         for number, key_filter in self._filters.items():
-            suspects = key_filter.find(hashes)
+            suspects = key_filter.find(probe)
             if suspects:
                 known.update([n for n in suspects if digests[n] in self._recent])
                 known |= self._find_sealed([n for n in suspects if n not in known], digests, number)
