@@ -6,9 +6,11 @@ is taken for one that may have been, and must be looked up. Plain Python: 0.15 u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, count
-from operator import and_, itemgetter
+from operator import itemgetter
+from typing import cast
 
 CAPACITY = 1 << 21
 """Keys for which the filter is sized."""
@@ -17,6 +19,7 @@ SIZE_BYTES = 2 * CAPACITY
 """Touched as it fills: an empty filter costs no memory."""
 
 _MASK = SIZE_BYTES - 1
+_and = cast("Callable[[int, int], int]", operator.and_)  # pyright: ignore[reportUnknownMemberType]  # typeshed leaves it open
 _ODD = 0x9E3779B97F4A7C15
 
 
@@ -50,7 +53,7 @@ class KeyFilter:
     def find(self, probe: Probe) -> list[int]:
         """Return the indexes of the hashes that may have been added; the others surely were not."""
         bits, mask, odd, hashes = self._bits, _MASK, _ODD, probe.hashes
-        suspects = compress(count(), map(and_, probe.take(bits), probe.bits))
+        suspects = compress(count(), map(_and, probe.take(bits), probe.bits))
         return [
             n
             for n in suspects
