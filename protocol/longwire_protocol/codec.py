@@ -52,7 +52,9 @@ class Decoder(Generic[T]):
 
 _FIXMAP, _FIXMAP_END, _MAP16 = 0x80, 0x90, 0xDE
 _MAP16_PAIRS = 0xFFFF
-_HEADER_BYTES = 3
+BODY_HEADER_BYTES = 3
+"""What of a body `is_body` looks at, at most."""
+
 _SEQ_KEY = b"\xa3seq"
 _DELIVERY_KEY = b"\xa8delivery"
 _FIRST_DELIVERY = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=1, redelivered=False))
@@ -69,7 +71,7 @@ def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
     Raises:
         MalformedFrame: `body` does not begin with a map.
     """
-    head, start = _head(body[:_HEADER_BYTES])
+    head, start = _head(body[:BODY_HEADER_BYTES])
     if attempt == 1:
         delivery = _FIRST_DELIVERY
     else:
@@ -80,7 +82,7 @@ def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
 def is_body(body: bytes) -> bool:
     """Return whether `with_delivery` can take these bytes: asked before they are stored, not after."""
     try:
-        _head(body[:_HEADER_BYTES])
+        _head(body[:BODY_HEADER_BYTES])
     except MalformedFrame:
         return False
     return True
@@ -93,8 +95,8 @@ def _head(header: bytes) -> tuple[bytes, int]:
     if _FIXMAP <= first < _FIXMAP_END:
         pairs, start = (first & 0x0F) + 2, 1
     else:
-        pairs, start = int.from_bytes(header[1:], "big") + 2, _HEADER_BYTES
-        if first != _MAP16 or len(header) < _HEADER_BYTES or pairs > _MAP16_PAIRS:
+        pairs, start = int.from_bytes(header[1:], "big") + 2, BODY_HEADER_BYTES
+        if first != _MAP16 or len(header) < BODY_HEADER_BYTES or pairs > _MAP16_PAIRS:
             raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")
     map_header = bytes((_FIXMAP | pairs,)) if pairs < 16 else b"\xde" + pairs.to_bytes(2, "big")  # noqa: PLR2004
     return map_header + _SEQ_KEY, start

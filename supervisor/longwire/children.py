@@ -20,7 +20,7 @@ import zmq
 from longwire.pacing import TokenBucket
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, new_socket
-from longwire_protocol.codec import Decoder, encode, is_body
+from longwire_protocol.codec import BODY_HEADER_BYTES, Decoder, encode, is_body
 from longwire_protocol.errors import FrameError
 from longwire_protocol.frames import FromChild, HandOver, Hello, Stored, ToChild
 
@@ -148,7 +148,8 @@ class ChildrenHub:
             if peer is None:
                 return
         if isinstance(frame, HandOver):
-            if all(is_body(event.body) for event in frame.events):
+            # Thousands of events begin with the same few bytes: each beginning is looked at once.
+            if all(map(is_body, {event.body[:BODY_HEADER_BYTES] for event in frame.events})):
                 self._hand_over(peer, frame)
             else:  # in the journal it would stop its readers; unstored, it is not acknowledged
                 self._garbage(peer, "an event whose body is not a map")
