@@ -8,6 +8,7 @@ cancelled ends the process instead: nothing may be left of a link that was given
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -134,6 +135,9 @@ class Child:
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
         self._window = HandOverWindow(self._send_events, too_large=self._too_large)
         sdk = self._load()
+        # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector over
+        # it would hold up the loop for 100 ms and more.
+        gc.freeze()
         # Only now: before, there is nothing to close, and the default action ends a slow import at once.
         loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
         self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
