@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: demo test check bench soak clean
 
@@ -12,6 +13,11 @@ $(STAMP): pyproject.toml protocol/longwire_protocol/version.py
 	@echo "installing longwire and its tools into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@echo "installing what is measured beside longwire into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
 demo: $(STAMP)  ## two Lark bots, one DingTalk bot, and three faults to watch heal
@@ -30,7 +36,7 @@ check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
 	$(BIN)/coverage run -m pytest -q tests/unit
 	$(BIN)/coverage report
 
-bench: $(STAMP)  ## the table of numbers, side by side with their baselines; ARGS=--quick for a short look
+bench: $(BENCH_STAMP)  ## the table of numbers, side by side with their baselines; ARGS=--quick for a short look
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: $(STAMP)  ## the long campaigns; LONGWIRE_SOAK_S=600 for longer ones, LONGWIRE_SEED=... to repeat one

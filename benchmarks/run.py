@@ -24,7 +24,7 @@ from bench.table import as_json, describe_machine, show  # noqa: E402
 @click.option(
     "--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure just this; repeatable."
 )
-@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: under 90 s.")
+@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: two minutes.")
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bench.measures import durable, fleet, hang, latency, restart, throughput
+from bench.measures import durable, fleet, hang, known_keys, latency, replay, restart, throughput
 from bench.rows import Row
 from bench.stage import Bench
 
@@ -17,4 +17,6 @@ MEASURES: dict[str, Measure] = {
     "latency": latency.measure,
     "throughput": throughput.measure,
     "durable": durable.measure,
+    "durable_20m": known_keys.measure,
+    "replay": replay.measure,
 }

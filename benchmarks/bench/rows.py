@@ -8,6 +8,13 @@ from collections.abc import Sequence
 import msgspec
 
 
+class Bounds(msgspec.Struct, frozen=True):
+    """The lowest and the highest of several rounds."""
+
+    low: float
+    high: float
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table."""
 
@@ -20,6 +27,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What `docs` demand, for people; nothing is asserted."""
     note: str = ""
     """What the baseline is, and what the reader must know."""
+    against: str = ""
+    """The baseline's name, where a value has several."""
+    bounds: Bounds | None = None
+    """Of the rounds whose median the value is; `None` where there was one."""
+    baseline_bounds: Bounds | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -56,6 +68,34 @@ def spread(
         )
         for percent, demanded in ((50, target.p50), (tail, target.tail))
     ]
+
+
+def middle(
+    name: str,
+    values: Sequence[float],
+    *,
+    unit: str,
+    target: str = "-",
+    baseline: Sequence[float] = (),
+    against: str = "",
+    note: str = "",
+) -> Row:
+    """Return one row: the median of the rounds against that of the baseline's rounds."""
+    return Row(
+        name=name,
+        value=statistics.median(values),
+        unit=unit,
+        baseline=statistics.median(baseline) if baseline else None,
+        target=target,
+        note=note,
+        against=against,
+        bounds=_bounds(values),
+        baseline_bounds=_bounds(baseline),
+    )
+
+
+def _bounds(values: Sequence[float]) -> Bounds | None:
+    return Bounds(min(values), max(values)) if len(values) > 1 else None
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

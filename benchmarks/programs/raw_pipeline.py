@@ -1,148 +1,155 @@
-"""The raw pipeline, the limit of what durable delivery can reach: `raw_pipeline.py store FOLDER SECONDS`.
+"""The raw pipeline, the limit of what durable delivery can reach.
+
+`raw_pipeline.py store FOLDER` and `raw_pipeline.py produce FOLDER COUNT`.
 
 A child sends the frames that a connector's child sends; this process reads them, writes all that waited into
-the journal's own tables (the same dedup index, WAL, synchronous=FULL) in one commit, and says «stored». There
-is no supervision, no subscription, no thread, no event loop.
+the journal's own tables (the same dedup index, WAL, synchronous=FULL) in one commit with the subscriber's
+position, says «stored», and sends the events on to one subscriber, `reader.py raw`, which decodes and acks.
+There is no supervision, no account, no filter, no redelivery, no thread, no event loop.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
+import msgspec
 import zmq
+from events import BATCH, batches, report_cpu, say_ready
+from journals import arrivals, handed_over, open_journal
 
-from longwire.journal.records import Arrival
-from longwire.journal.schema import open_for_writing
-from longwire.journal.store import Store
+from longwire.journal.records import Arrivals, Stored
 from longwire_protocol.channel import new_socket
-from longwire_protocol.codec import Decoder, encode, encode_event
-from longwire_protocol.event import Bot, Chat, Event, Segment, Sender
-from longwire_protocol.frames import FromChild, HandedOver, HandOver, Stored, ToChild
+from longwire_protocol.codec import Decoder, encode, with_delivery
+from longwire_protocol.frames import FromChild, HandOver, ToChild
+from longwire_protocol.frames import Stored as StoredFrame
+from longwire_protocol.messages import Ack, Events, Reply, Request, ToSupervisor
 
 _HIGH_WATER = 1000
-_WINDOW, _BATCH = 16_384, 512
-"""Frames as `longwire_connectors.handover` makes them; the window is wider, so that it limits nothing."""
+_WINDOW = 16_384
+"""Events under way from the child; wider than a connector's child has it, so that it limits nothing."""
 
 _GROUP = 20_000
 """Most events of one commit."""
 
-_CHATS = 50
-_WARM_UP_S = 1.0
-_DIGITS = 32
-"""Of an id; in the ready-made body it is replaced by a new one."""
+_UNACKED = 40_000
+"""Events that the subscriber may have before no more are taken in."""
 
 
-def store(folder: Path, seconds: float) -> None:
-    endpoint = f"ipc://{folder}/raw"
-    socket = new_socket(zmq.Context(), zmq.ROUTER, high_water=_HIGH_WATER)
-    socket.bind(endpoint)
-    child = subprocess.Popen([sys.executable, __file__, "produce", endpoint])
-    try:
-        journal = Store(open_for_writing(folder / "journal.sqlite3"))
-        _store_for(_WARM_UP_S, socket, journal)
-        begun, before = time.perf_counter(), journal.head
-        size = _store_for(seconds, socket, journal)
-        took, events = time.perf_counter() - begun, journal.head - before
-        print(json.dumps({"events": events, "seconds": took, "event_bytes": size}))
-    finally:
-        child.kill()
-        child.wait()
+class Pipeline:
+    """Child, journal and subscriber on one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._children = new_socket(context, zmq.ROUTER, high_water=_HIGH_WATER)
+        self._children.bind(child_endpoint(folder))
+        self._clients = new_socket(context, zmq.ROUTER, high_water=_HIGH_WATER)
+        self._clients.bind(client_endpoint(folder))
+        self._of_child = Decoder[FromChild](FromChild)
+        self._of_client = Decoder[ToSupervisor](ToSupervisor)
+        self._journal = open_journal(folder)
+        self._child = self._client = b""
+        self._sent = self._acked = 0
+
+    def run(self) -> None:
+        """Carry events until the process is killed."""
+        poller = zmq.Poller()
+        poller.register(self._children, zmq.POLLIN)
+        poller.register(self._clients, zmq.POLLIN)
+        while True:
+            poller.poll()
+            self._take_acks()
+            if self._sent - self._acked < _UNACKED and (taken := self._take_events()):
+                self._store(taken)
+            elif self._sent - self._acked >= _UNACKED:
+                self._clients.poll()  # not `poller`: the child's events would wake it at once
+
+    def _take_acks(self) -> None:
+        for sender, frame in _waiting(self._clients):
+            match self._of_client(frame):
+                case Ack(seqs=seqs):
+                    self._acked += len(seqs)
+                case Request(id=number):
+                    self._client = sender
+                    self._clients.send_multipart((sender, encode(Reply(id=number, status="ok"))))
+                case _:
+                    pass  # credit: the window here is `_UNACKED`
+
+    def _take_events(self) -> list[Arrivals]:
+        taken: list[Arrivals] = []
+        count = 0
+        for sender, data in _waiting(self._children):
+            frame = self._of_child(data)
+            assert isinstance(frame, HandOver)
+            self._child = sender
+            taken.append(arrivals(frame.events))
+            count += len(frame.events)
+            if count >= _GROUP:
+                break
+        return taken
+
+    def _store(self, taken: list[Arrivals]) -> None:
+        commits = self._journal.commit(taken, states={"subscription/reader": encode(self._acked)})
+        up_to = taken[-1].events[-1].number
+        self._children.send_multipart((self._child, encode(StoredFrame(up_to))))
+        for commit in commits:
+            self._send(commit.stored)
+        if self._journal.is_seal_due:
+            self._journal.seal()
+
+    def _send(self, stored: list[Stored]) -> None:
+        events = [msgspec.Raw(with_delivery(event.body, event.seq, attempt=1)) for event in stored]
+        self._clients.send_multipart((self._client, encode(Events("reader", events))))
+        self._sent += len(events)
 
 
-def _store_for(seconds: float, socket: zmq.Socket[bytes], journal: Store) -> float:
-    """Store what comes for so long; return the mean size of the last event bodies in bytes."""
-    decode = Decoder[FromChild](FromChild)
-    arrivals: list[Arrival] = []
-    size = 0.0
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        arrivals.clear()
-        sender = _take_all(socket, decode, arrivals)
-        journal.commit(arrivals, states={})
-        if journal.is_merge_due:
-            journal.merge()
-        socket.send_multipart((sender, encode(Stored(arrivals[-1].number))))
-        size = sum(len(arrival.body) for arrival in arrivals) / len(arrivals)
-    return size
-
-
-def _take_all(socket: zmq.Socket[bytes], decode: Decoder[FromChild], arrivals: list[Arrival]) -> bytes:
-    """Read all that waits, at least one frame; return who sent it."""
-    sender, frame = socket.recv_multipart()
+def _waiting(socket: zmq.Socket[bytes]) -> Iterator[list[bytes]]:
+    """Yield sender and frame of every message that waits."""
     while True:
-        events = decode(frame)
-        assert isinstance(events, HandOver)
-        arrivals += [
-            Arrival("raw", "acme", 1, e.number, e.type, e.chat, e.dedup_key, e.recv_time, e.body)
-            for e in events.events
-        ]
-        if len(arrivals) >= _GROUP:
-            return sender
         try:
-            sender, frame = socket.recv_multipart(zmq.NOBLOCK)
+            parts = socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
-            return sender
+            return
+        yield parts
 
 
-def produce(endpoint: str) -> None:
-    """Send frames of ready-made events with new ids, as many as the window permits, for ever."""
-    socket = new_socket(zmq.Context(), zmq.DEALER, high_water=_HIGH_WATER)
-    socket.connect(endpoint)
+def produce(folder: Path, count: int) -> None:
+    """Send frames of ready-made events, as many as the window permits."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = new_socket(context, zmq.DEALER, high_water=_HIGH_WATER)
+    socket.connect(child_endpoint(folder))
     decode = Decoder[ToChild](ToChild)
-    head, tail = _body()
     number = stored = 0
-    while True:
-        while number + _BATCH <= stored + _WINDOW:
-            events = [_event(number + n, head, tail) for n in range(1, _BATCH + 1)]
-            socket.send(encode(HandOver(events)))
-            number += _BATCH
+    for batch in batches(count):
+        while number + BATCH > stored + _WINDOW:
+            frame = decode(socket.recv())
+            assert isinstance(frame, StoredFrame)
+            stored = frame.up_to
+        events = handed_over(batch, first_number=number + 1)
+        socket.send(encode(HandOver(events)))
+        number += len(events)
+    while stored < count:
         frame = decode(socket.recv())
-        assert isinstance(frame, Stored)
+        assert isinstance(frame, StoredFrame)
         stored = frame.up_to
+    report_cpu()
 
 
-def _event(number: int, head: bytes, tail: bytes) -> HandedOver:
-    digits = uuid4().hex
-    body = b"".join((head, digits.encode(), tail))
-    return HandedOver(
-        number, "message.created", f"loopback-{number % _CHATS}", f"m:{digits}", time.time(), body
-    )
+def child_endpoint(folder: Path) -> str:
+    return f"ipc://{folder}/children"
 
 
-def _body() -> tuple[bytes, bytes]:
-    """Return what stands before and behind the id in the body of an event."""
-    digits, now, text = "0" * _DIGITS, time.time(), "1".ljust(52, ".")
-    event = Event(
-        id=digits,
-        type="message.created",
-        time=now,
-        recv_time=now,
-        tenant="acme",
-        account="raw",
-        platform="loopback",
-        bot=Bot(id="loopback-bot", name="Loopback"),
-        chat=Chat(id="loopback-1", type="private"),
-        sender=Sender(id="loopback-peer", name="Peer", is_bot=False),
-        message_id="1" * _DIGITS,
-        text=text,
-        to_me=True,
-        segments=[Segment("text", {"text": text})],
-        raw={"number": 1},
-        dedup_key="m:" + "1" * _DIGITS,
-    )
-    head, _, tail = encode_event(event).partition(digits.encode())
-    return head, tail
+def client_endpoint(folder: Path) -> str:
+    return f"ipc://{folder}/clients"
 
 
 match sys.argv[1:]:
-    case ["store", folder, seconds]:
-        store(Path(folder), float(seconds))
-    case ["produce", endpoint]:
-        produce(endpoint)
+    case ["store", folder]:
+        pipeline = Pipeline(Path(folder))
+        say_ready()
+        pipeline.run()
+    case ["produce", folder, count]:
+        produce(Path(folder), int(count))
     case _:
         sys.exit(__doc__)

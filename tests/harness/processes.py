@@ -19,7 +19,7 @@ STOP_S = 20.0
 
 
 class Program:
-    """A program in a session of its own; its output goes to a file."""
+    """A program, in a session of its own unless started otherwise; its output goes to a file."""
 
     def __init__(self, process: asyncio.subprocess.Process, output: Path) -> None:
         self._process = process
@@ -33,6 +33,7 @@ class Program:
         output: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        has_own_session: bool = True,
     ) -> Program:
         """Start it."""
         with output.open("ab") as file:
@@ -43,7 +44,7 @@ class Program:
                 stderr=file,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
-                start_new_session=True,
+                start_new_session=has_own_session,
             )
         return cls(process, output)
 

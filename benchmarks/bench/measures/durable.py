@@ -1,101 +1,102 @@
-"""Durable events a second: a loopback child, the journal, one subscriber that decodes and acks."""
+"""Durable events a second from a producer to a subscriber, and what they cost: Longwire beside others."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
-import msgspec
+from bench.contenders import jetstream, longwire, pipeline, redis_streams
+from bench.contenders.carrying import Contender
+from bench.contenders.rounds import Series, compete
+from bench.rows import Row, middle
+from bench.stage import Bench
 
-from bench.rows import Row
-from bench.stage import PROGRAMS, Bench, Stage, staged
-from harness.processes import Program
-from longwire_protocol.subscription import Subscription
+CLIENT, RAW_READER = "Python client", "raw DEALER"
+_APART, _UNCHECKED = "Redis, SET NX apart", "Redis, no dedup"
 
-_TEXT_BYTES = 52
-"""The text stands in an event twice; with all else this makes the size that the note tells."""
+_TARGETS = {
+    pipeline.NAME: ">= 100,000; ratio >= 0.5",
+    redis_streams.NAME: "ratio >= 2.5",
+    _APART: "ratio >= 2.5",
+    jetstream.NAME: "ratio >= 5",
+}
+_COSTS = {
+    "all processes": "total_us",
+    "supervisor": "core_us",
+    "child": "producer_us",
+    "subscriber": "subscriber_us",
+}
+_PEERS = (pipeline.NAME, redis_streams.NAME, jetstream.NAME)
+"""Who keeps the promise that we keep, as far as they can."""
 
-_CREDIT = 10_000
-_CHATS = 50
-_WARM_UP_S = 1.0
-_PATIENCE_S = 30.0
-"""Beyond the time of a measurement, in which an event must come."""
-
-
-class Pipeline(msgspec.Struct, frozen=True):
-    """What the raw pipeline says at its end."""
-
-    events: int
-    seconds: float
-    event_bytes: float
+_COST_NOTE = (
+    "user and system, Longwire with the Python client; a child makes and encodes each event as a connector "
+    "does, the other producers send ready-made bytes with a new id"
+)
 
 
 async def measure(bench: Bench) -> list[Row]:
-    """Let a child make as many events as are stored, and count what arrives at the subscriber."""
-    seconds = float(bench.pick(4, 15))
-    before = await _raw_pipeline(bench, seconds / 2)
-    async with staged(bench, lambda _: {"loop": _loopback()}) as stage:
-        await stage.longwire.start()
-        value = await _count(stage, seconds)
-    after = await _raw_pipeline(bench, seconds / 2)
+    """Let all carry the first events of an empty journal."""
+    contenders = [
+        longwire.contender(CLIENT, "client"),
+        longwire.contender(RAW_READER, "raw"),
+        pipeline.contender(),
+        *_redis(),
+        jetstream.contender(),
+    ]
+    count, rounds = bench.pick(50_000, 1_000_000), bench.pick(1, 3)
+    series = await compete(bench, contenders, count=count, rounds=rounds)
+    return [*speeds(series, contenders, name="durable events/s", targets=_TARGETS), *_costs(series)]
+
+
+def _redis() -> list[Contender]:
+    """Return it three times: with the same promise, with half of it, with none."""
+    atomic = "SET NX EX and XADD of a batch in one script: both or neither"
+    apart = "SET NX EX of a batch, then XADD of what is new: a crash in between loses events"
+    unchecked = "redeliveries are not recognised"
     return [
-        Row(
-            name="durable events/s, child to subscriber",
-            value=value,
-            unit="events/s",
-            baseline=(before.events + after.events) / (before.seconds + after.seconds),
-            target=">= 100,000; ratio >= 0.5",
-            note=(
-                f"{before.event_bytes:.0f}-byte events, random ids, dedup on; baseline: the raw pipeline, a "
-                "child's frames over ZeroMQ into the same tables by a process that does nothing else, no "
-                "subscriber"
-            ),
-        )
+        redis_streams.contender(redis_streams.NAME, dedup="atomic", promise=atomic),
+        redis_streams.contender(_APART, dedup="apart", promise=apart),
+        redis_streams.contender(_UNCHECKED, dedup="none", promise=unchecked),
     ]
 
 
-def _loopback() -> dict[str, Any]:
-    return {
-        "connector": "loopback",
-        "tenant": "acme",
-        "rate_per_s": 1_000_000.0,  # more than anybody can take: the child makes what is stored
-        "size_bytes": _TEXT_BYTES,
-        "chats": _CHATS,
-        "ids": "random",
-    }
+def speeds(
+    series: Series, contenders: Sequence[Contender], *, name: str, targets: Mapping[str, str]
+) -> list[Row]:
+    """Return what the Python client gets against each other, and a raw DEALER against the raw pipeline."""
+    promises = {contender.name: contender.promise for contender in contenders}
+    others = [other for other in series if other not in (CLIENT, RAW_READER)]
+    pairs = [(CLIENT, other) for other in others] + [(RAW_READER, pipeline.NAME)]
+    return [
+        middle(
+            f"{name}, {reader}",
+            _each(series, reader, "per_s"),
+            unit="events/s",
+            baseline=_each(series, other, "per_s"),
+            against=other,
+            target=targets.get(other, "-"),
+            note=f"{other}: {promises[other]}",
+        )
+        for reader, other in pairs
+    ]
 
 
-async def _count(stage: Stage, seconds: float) -> float:
-    subscription = stage.longwire.client.subscribe(
-        "reader", start="all", types=["message.created"], credit=_CREDIT
-    )
-    await subscription.open()
-    await _take(subscription, _WARM_UP_S)
-    begun = time.monotonic()
-    count = await _take(subscription, seconds)
-    rate = count / (time.monotonic() - begun)
-    await subscription.close()
-    return rate
+def _costs(series: Series) -> list[Row]:
+    return [
+        middle(
+            f"CPU per durable event, {who}",
+            _each(series, CLIENT, figure),
+            unit="us",
+            baseline=_each(series, other, figure),
+            against=other,
+            note=_COST_NOTE,
+        )
+        for who, figure in _COSTS.items()
+        for other in _PEERS
+        if other in series
+    ]
 
 
-async def _take(subscription: Subscription, seconds: float) -> int:
-    """Take events for so long and return how many came."""
-    count = 0
-    end = time.monotonic() + seconds
-    async with asyncio.timeout(seconds + _PATIENCE_S):
-        while time.monotonic() < end:
-            event = await anext(subscription)
-            await event.ack()
-            count += 1
-    return count
-
-
-async def _raw_pipeline(bench: Bench, seconds: float) -> Pipeline:
-    folder = bench.new_folder()
-    command = [sys.executable, str(PROGRAMS / "raw_pipeline.py"), "store", str(folder), str(seconds)]
-    program = await Program.start(command, output=folder / "report.json")
-    code = await program.ended(deadline_s=seconds + 30)
-    assert code == 0, program.text()
-    return msgspec.json.decode(program.text(), type=Pipeline)
+def _each(series: Series, name: str, figure: str) -> list[float]:
+    return [attrgetter(figure)(carried) for carried in series[name]]
