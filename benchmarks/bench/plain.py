@@ -1,4 +1,4 @@
-"""The plain SDK, as a user would run it without Longwire: the baseline of what has to do with Lark."""
+"""The plain SDK, as a user would run it without Longwire: the baseline of what has to do with a platform."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from bench.platforms import LARK, Platform
 from bench.stage import PROGRAMS
 from harness.processes import Program
 from harness.simulator import Simulator
@@ -20,7 +21,16 @@ from harness.waiting import until
 CONNECT_S = 300.0
 """Twenty of them import the SDK side by side on two cores."""
 
-NOTE = "baseline: plain lark-oapi in a process of its own, a handler that counts, nothing durable"
+_SDKS = {"lark": "lark-oapi", "dingtalk": "dingtalk-stream"}
+
+
+def note(platform: Platform) -> str:
+    """Return what the baseline is."""
+    sdk = _SDKS[platform.name]
+    return f"baseline: plain {sdk} in a process of its own, a handler that counts, nothing durable"
+
+
+NOTE = note(LARK)
 
 
 class Plain(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +56,19 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def plain_sdk(simulator: Simulator, app: str, *, folder: Path) -> AsyncIterator[Plain]:
+async def plain_sdk(
+    simulator: Simulator, app: str, *, platform: Platform = LARK, folder: Path
+) -> AsyncIterator[Plain]:
     """Run one; it is connected on entry and gone afterwards."""
     report = folder / f"{app}.json"
-    command = [sys.executable, str(PROGRAMS / "plain_lark.py"), simulator.url, app, str(report)]
+    script = PROGRAMS / f"plain_{platform.name}.py"
+    command = [sys.executable, str(script), simulator.url, app, str(report)]
     started_at = time.time()
     program = await Program.start(command, output=folder / f"{app}.log")
     try:
 
         async def connected() -> float:
-            connections = (await simulator.app_state("lark", app)).connections
+            connections = (await simulator.app_state(platform.name, app)).connections
             return connections[0].opened_at if connections else 0.0
 
         at = await until(connected, what=f"plain {app} is connected", deadline_s=CONNECT_S)

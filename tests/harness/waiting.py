@@ -19,8 +19,9 @@ async def until(
     *,
     what: str = "what is waited for",
     deadline_s: float = DEADLINE_S,
+    every_s: float = _LOOK_S,
 ) -> T:
-    """Return the first true thing that `look` returns."""
+    """Return the first true thing that `look` returns; look so often."""
     loop = asyncio.get_running_loop()
     end = loop.time() + deadline_s
     while True:
@@ -28,7 +29,7 @@ async def until(
         if seen:
             return seen
         assert loop.time() < end, f"not within {deadline_s:g} s: {what}; last seen: {seen!r}"
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(every_s)
 
 
 async def stays(look: Callable[[], Awaitable[bool]], *, what: str, for_s: float) -> None:

@@ -1,84 +1,113 @@
-"""A message's way at 100 events a second: to the platform's ack, and to a subscriber."""
+"""A message's way at 100 events a second: to the platform's ack, and to a subscriber, through both SDKs."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from itertools import accumulate
 
-from bench.plain import NOTE, plain_sdk
+import msgspec
+
+from bench.plain import note, plain_sdk
+from bench.platforms import DINGTALK, LARK, Platform
 from bench.rows import Row, Target, spread
-from bench.stage import Bench, Stage, staged
-from harness.longwire import lark
+from bench.stage import Bench, staged
 from harness.simulator import Simulator
 from harness.waiting import until
-from longwire_connectors.simulator.injections import LarkEvent
+from longwire_connectors.simulator.deliveries import DeliveryRecord
+from longwire_protocol.subscription import Subscription
 
 _RATE_PER_S = 100
 _WARM_UP = 100
 """Events before those that count: the first ones import and compile."""
 
+_ROUND = 500
 _DEADLINE_S = 60.0
+_OURS, _PLAIN = "bench", "plain"
 _TARGET = Target("<= 2 ms", "<= 10 ms")
+
+
+class Times(msgspec.Struct, frozen=True):
+    """Milliseconds from the platform's frame, by what was waited for."""
+
+    acked: list[float]
+    received: list[float]
 
 
 async def measure(bench: Bench) -> list[Row]:
     """Let the same events happen to a plain SDK process and to an account."""
-    count = bench.pick(500, 1500)
-    async with staged(bench, lambda url: {"bot": lark(url, "cli_bench")}) as stage:
-        async with plain_sdk(stage.simulator, "cli_plain", folder=stage.folder) as plain:
-            await _inject(stage.simulator, "cli_plain", count)
-            plain_sent = await _sent_and_acked(stage.simulator, "cli_plain", count)
-            plain_got = await plain.received()
-        got = await _received(stage, count)
-        sent = await _sent_and_acked(stage.simulator, "cli_bench", count)
+    rows: list[Row] = []
+    for platform in (LARK, DINGTALK):
+        rows += await _measure(bench, platform)
+    return rows
+
+
+async def _measure(bench: Bench, platform: Platform) -> list[Row]:
+    """Let both run all the time, and messages come to one and then to the other, so that noise hits both."""
+    rounds = [_WARM_UP] + bench.pick(1, 3) * [_ROUND]
+    async with (
+        staged(bench, lambda url: {"bot": dict(platform.account(url, _OURS))}) as stage,
+        plain_sdk(stage.simulator, _PLAIN, platform=platform, folder=stage.folder) as plain,
+    ):
+        await stage.longwire.start()
+        await stage.longwire.until_online()
+        subscription = stage.longwire.client.subscribe("reader", start="all", types=["message.created"])
+        await subscription.open()
+        got: dict[str, float] = {}
+        for end in accumulate(rounds):
+            await platform.inject(stage.simulator, _PLAIN, end - len(got), _RATE_PER_S)
+            await _until_acked(stage.simulator, platform, _PLAIN, end)
+            await platform.inject(stage.simulator, _OURS, end - len(got), _RATE_PER_S)
+            await _read(subscription, got, wanted=end)
+        await _until_acked(stage.simulator, platform, _OURS, sum(rounds))
+        ours = _times(await stage.simulator.deliveries(platform.name, app=_OURS), got)
+        records = await stage.simulator.deliveries(platform.name, app=_PLAIN)
+        return _rows(platform, ours, _times(records, await plain.received()))
+
+
+def _rows(platform: Platform, ours: Times, theirs: Times) -> list[Row]:
     return [
         *spread(
-            "platform frame to platform ack, durable",
-            [(acked - at) * 1000 for at, acked in sent.values()],
+            f"{platform.title} frame to platform ack, durable",
+            ours.acked,
             tail=99,
             unit="ms",
             target=_TARGET,
-            baseline=[(acked - at) * 1000 for at, acked in plain_sent.values()],
-            note=NOTE,
+            baseline=theirs.acked,
+            note=note(platform),
         ),
         *spread(
-            "platform frame to subscriber",
-            [(got[message_id] - at) * 1000 for message_id, (at, _) in sent.items()],
+            f"{platform.title} frame to subscriber",
+            ours.received,
             tail=99,
             unit="ms",
             target=_TARGET,
-            baseline=[(plain_got[message_id] - at) * 1000 for message_id, (at, _) in plain_sent.items()],
-            note=f"{NOTE}; until its handler is called",
+            baseline=theirs.received,
+            note=f"{note(platform)}; until its handler is called",
         ),
     ]
 
 
-async def _inject(simulator: Simulator, app: str, count: int) -> None:
-    await simulator.inject_lark(LarkEvent(app=app, count=count + _WARM_UP, rate_per_s=_RATE_PER_S))
+def _times(records: list[DeliveryRecord], received: dict[str, float]) -> Times:
+    """Look at all but the warm-up; a message that was sent again counts from its last sending."""
+    counted = records[_WARM_UP:]
+    return Times(
+        [((record.acked_at or 0.0) - record.sent_at[-1]) * 1000 for record in counted],
+        [(received[record.message_id] - record.sent_at[-1]) * 1000 for record in counted],
+    )
 
 
-async def _sent_and_acked(simulator: Simulator, app: str, count: int) -> dict[str, tuple[float, float]]:
-    """Return when each message that counts was sent last, and when its ack came."""
-
+async def _until_acked(simulator: Simulator, platform: Platform, app: str, count: int) -> None:
     async def all_acked() -> bool:
-        return (await simulator.app_state("lark", app)).acked == count + _WARM_UP
+        return (await simulator.app_state(platform.name, app)).acked == count
 
     await until(all_acked, what="every event is acked", deadline_s=_DEADLINE_S)
-    records = await simulator.deliveries("lark", app=app)
-    return {record.message_id: (record.sent_at[-1], record.acked_at or 0.0) for record in records[_WARM_UP:]}
 
 
-async def _received(stage: Stage, count: int) -> dict[str, float]:
-    """Start the supervisor and return when a subscriber got which message id."""
-    await stage.longwire.start()
-    await stage.longwire.until_online()
-    subscription = stage.longwire.client.subscribe("reader", start="all", types=["message.created"])
-    await subscription.open()
-    await _inject(stage.simulator, "cli_bench", count)
-    got: dict[str, float] = {}
+async def _read(subscription: Subscription, got: dict[str, float], *, wanted: int) -> None:
+    """Note when each message came, until there are so many."""
     async with asyncio.timeout(_DEADLINE_S):
-        while len(got) < count + _WARM_UP:
+        while len(got) < wanted:
             event = await anext(subscription)
             got[event.message_id or ""] = time.time()
             await event.ack()
-    return got
