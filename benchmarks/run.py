@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent / "tests"))  # the harness starts the installed command
 
 from bench.catalogue import MEASURES  # noqa: E402
+from bench.plot import draw  # noqa: E402
 from bench.rows import Row  # noqa: E402
 from bench.stage import Bench  # noqa: E402
 from bench.table import as_json, describe_machine, show  # noqa: E402
@@ -28,8 +30,13 @@ from bench.table import as_json, describe_machine, show  # noqa: E402
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too."
 )
+@click.option(
+    "--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw it here, as SVG."
+)
 @click.option("--keep", is_flag=True, help="Keep the folder with journals and logs.")
-def main(only: tuple[str, ...], json_path: Path | None, *, quick: bool, keep: bool) -> None:
+def main(
+    only: tuple[str, ...], json_path: Path | None, plot_path: Path | None, *, quick: bool, keep: bool
+) -> None:
     """Print a row for each figure: name, value, unit, baseline, ratio, target."""
     folder = Path(tempfile.mkdtemp(prefix="lwbench-"))
     machine = describe_machine(folder)
@@ -43,12 +50,17 @@ def main(only: tuple[str, ...], json_path: Path | None, *, quick: bool, keep: bo
     show(rows, machine)
     if json_path is not None:
         json_path.write_bytes(as_json(rows, machine))
+    if plot_path is not None:
+        draw(rows, machine, plot_path)
     if failed:
         sys.exit(f"not measured: {', '.join(failed)}")
 
 
 async def _measure(bench: Bench, names: tuple[str, ...]) -> tuple[list[Row], list[str]]:
     """Run the measures one after the other; one that fails does not keep the others from the table."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends what was started, too
     rows: list[Row] = []
     failed: list[str] = []
     for name in names:
