@@ -19,7 +19,9 @@ _LINES_PER_S = 50.0
 _LINES_BURST = 500
 """A traceback is some 50 lines; a child that floods must not fill the operator's disk or our time."""
 
-_OURS = frozenset({"account", "incarnation", "self", "exc_info", "stack_info", "timestamp"})
+_OURS = frozenset(
+    {"account", "incarnation", "source", "tenant", "self", "exc_info", "stack_info", "timestamp"}
+)
 """Names that a child's line may not use: they say who speaks, or mean something to the logger."""
 
 _LAST_READS = 16
@@ -33,7 +35,7 @@ class ChildLog:
     Args:
         fd: the read end; owned and closed by this object.
         redact: blanks secrets once more.
-        context: fields for each line, as `account` and `incarnation`.
+        context: fields for each line, as `account` and `incarnation`; the child's own also get `source`.
     """
 
     def __init__(self, fd: int, *, redact: Redactor, context: dict[str, Any]) -> None:
@@ -101,7 +103,7 @@ class ChildLog:
         fields = _parse(text)
         level = fields.pop("level", None)
         log = getattr(self._log, level if isinstance(level, str) and level in _LEVELS else "info")
-        log(fields.pop("event"), **fields)
+        log(fields.pop("event"), source="child", **fields)
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 
+from longwire.logbook import Logbook
 from longwire_protocol.redaction import Redactor
+
+_log = structlog.get_logger("longwire.logs")
 
 Format = Literal["console", "json"]
 
@@ -26,18 +29,25 @@ class _Redaction:
         self._secrets.update(secrets)
         self._redact = Redactor(self._secrets)
 
-    def text(self, text: str) -> str:
-        return self._redact(text)
-
     def __call__(
         self, _logger: Any, _method: str, fields: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        redact = self._redact
-        return {
-            key: redact(value) if isinstance(value, str) else value
-            for key, value in fields.items()
-            if value is not None
-        }
+        return {key: self._cleaned(value) for key, value in fields.items() if value is not None}
+
+    def _cleaned(self, value: Any) -> Any:
+        """Return plain data, every text of it redacted."""
+        match value:
+            case str():
+                return self._redact(value)
+            case None | bool() | int() | float():
+                return value
+            case dict():
+                known = cast("dict[object, object]", value)
+                return {self._redact(str(key)): self._cleaned(each) for key, each in known.items()}
+            case list() | tuple():
+                return [self._cleaned(each) for each in cast("list[object]", value)]
+            case _:
+                return self._redact(repr(value))
 
 
 class _Stderr:
@@ -60,19 +70,22 @@ def blank(secrets: Iterable[str]) -> None:
     _redaction.blank(secrets)
 
 
-class _RedactingFormatter(logging.Formatter):
-    """For what libraries log."""
+class _Libraries(logging.Handler):
+    """Makes lines of what libraries log, asyncio's complaints for example."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return _redaction.text(super().format(record))
+    def emit(self, record: logging.LogRecord) -> None:
+        tens = record.levelno // 10 * 10  # levels between them structlog does not know
+        level = min(max(logging.DEBUG, tens), logging.CRITICAL)
+        _log.log(level, "library", logger=record.name, text=self.format(record))
 
 
-def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> None:
-    """Log to stderr, for a process that is ours: an embedding host keeps its own configuration.
+def configure(*, format_: Format, level: str, logbook: Logbook, secrets: Iterable[str] = ()) -> None:
+    """Log to stderr and to a logbook, in a process that is ours: a host that embeds us logs as it likes.
 
     Args:
         format_: `console` for people, `json` for machines.
         level: the least level shown, e.g. `info`.
+        logbook: keeps what is shown.
         secrets: values to blank wherever they turn up.
     """
     blank(secrets)
@@ -87,6 +100,7 @@ def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> No
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redaction,
+            _keeper(logbook),
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -94,6 +108,12 @@ def configure(*, format_: Format, level: str, secrets: Iterable[str] = ()) -> No
         cache_logger_on_first_use=False,
     )
     sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper in a process of ours
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_RedactingFormatter("%(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Libraries()])
+
+
+def _keeper(logbook: Logbook) -> structlog.typing.Processor:
+    def keep(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        logbook.keep(fields)
+        return fields
+
+    return keep

@@ -12,6 +12,7 @@ from longwire.control import ClientPeer
 from longwire.deliveries import Deliveries
 from longwire.idempotency import Idempotency
 from longwire.lifecycle import State
+from longwire.logbook import Logbook, Wanted, answer
 from longwire.pacing import TokenBucket
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
@@ -37,6 +38,11 @@ class Realm(Protocol):
     @property
     def supervisor_id(self) -> str:
         """Changes with each start."""
+        ...
+
+    @property
+    def logbook(self) -> Logbook:
+        """The last lines of the log."""
         ...
 
     def status(self) -> Status:
@@ -69,6 +75,7 @@ class Service:
             "account.start": self._account_start,
             "account.stop": self._account_stop,
             "account.restart": self._account_restart,
+            "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
         }
@@ -116,6 +123,19 @@ class Service:
             "methods": sorted(self._methods),
             "connectors": {name: list(self._realm.platform_methods(name)) for name in sorted(connectors)},
         }
+
+    async def _logs_tail(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
+        def is_account(wanted: Wanted) -> bool:
+            account = self._realm.accounts.get(wanted.account or "")
+            return account is not None and wanted.tenant in {None, account.config.tenant}
+
+        return await answer(
+            self._realm.logbook,
+            request,
+            run=self._realm.supervisor_id,
+            deadline_s=deadline_s,
+            is_account=is_account,
+        )
 
     # About accounts.
 

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -35,6 +35,7 @@ from longwire.fleet import Fleet
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
 from longwire.lifecycle import State
+from longwire.logbook import Logbook, LogFile
 from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
 from longwire.service import Service
@@ -65,14 +66,22 @@ class Supervisor:
         config: checked.
         specs: the installed connectors by name.
         environ: what the children's environment is chosen from.
+        logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
     """
 
     def __init__(
-        self, config: Config, *, specs: Mapping[str, ConnectorSpec], environ: Mapping[str, str]
+        self,
+        config: Config,
+        *,
+        specs: Mapping[str, ConnectorSpec],
+        environ: Mapping[str, str],
+        logbook: Logbook | None = None,
     ) -> None:
         self._config = config
         self._specs = specs
         self._environ = environ
+        self._logbook = logbook or Logbook()
+        self._logbook.tenants = _tenants(config)
         self._id = token_hex(8)
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
@@ -83,6 +92,11 @@ class Supervisor:
     def accounts(self) -> Mapping[str, Account]:
         """Every configured account by name."""
         return self._fleet.accounts
+
+    @property
+    def logbook(self) -> Logbook:
+        """The last lines of the log."""
+        return self._logbook
 
     @property
     def supervisor_id(self) -> str:
@@ -106,6 +120,7 @@ class Supervisor:
         if config.supervisor != self._config.supervisor:
             _log.warning("reload_needs_restart", table="supervisor")
         self._specs = {**self._specs, **specs}
+        self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
         self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
         if not self._is_up:
             return  # the accounts have not been made yet; they will be made of these
@@ -122,12 +137,15 @@ class Supervisor:
             AlreadyRunning: another supervisor uses the data directory.
             ConfigError: the journal cannot be used.
         """
-        with ExitStack() as cleanup:
+        async with AsyncExitStack() as cleanup:
             data_dir = self._config.supervisor.data_dir
             with _as_problem("supervisor.data_dir"):
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
                 cleanup.callback(os.close, _lock(data_dir))
+            log_file = LogFile(self._logbook, data_dir / "log.jsonl")
+            await log_file.open()
+            cleanup.push_async_callback(log_file.close)
             settings = JournalSettings(
                 close_timeout_s=_JOURNAL_CLOSE_S, dedup_window_s=self._config.supervisor.dedup_window_s
             )
@@ -143,13 +161,13 @@ class Supervisor:
             finally:
                 if not await self._journal.close():
                     _log.error("journal_not_written_completely")
-        _log.info("supervisor_stopped")
+            _log.info("supervisor_stopped")
 
     async def _run(
         self,
         tasks: asyncio.TaskGroup,
         context: zmq.Context[zmq.Socket[bytes]],
-        cleanup: ExitStack,
+        cleanup: AsyncExitStack,
         ready: Callable[[], None] | None,
     ) -> None:
         intake = Intake(self._journal, counted=self._counted)
@@ -285,6 +303,10 @@ class Supervisor:
         return "ok", None
 
 
+def _tenants(config: Config) -> dict[str, str]:
+    return {name: account.tenant for name, account in config.accounts.items()}
+
+
 _SLOW_COMMIT_S = 2.0
 """A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
 
@@ -319,7 +341,7 @@ def _lock(data_dir: Path) -> int:
     return fd
 
 
-def _children_endpoint(data_dir: Path, cleanup: ExitStack) -> str:
+def _children_endpoint(data_dir: Path, cleanup: AsyncExitStack) -> str:
     """Return where the children connect: in the data directory, or a private one if that path is too long."""
     path = data_dir / "children.sock"
     with suppress(AddressError):

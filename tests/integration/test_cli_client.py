@@ -87,6 +87,27 @@ EVENTS = [
         "raw": "?",
     },
 ]
+LOG = {
+    "supervisor_id": "s1",
+    "cursor": "s1-2-3",
+    "dropped": 7,
+    "left_out": 0,
+    "lines": [
+        {"time": 1.5, "level": "info", "event": "supervisor_started", "pid": 7, "timestamp": "1970"},
+        {
+            "time": 2.5,
+            "level": "error",
+            "event": "output",
+            "account": "acme",
+            "source": "child",
+            "tenant": "acme-inc",
+            "text": "hello\x1b[2J",
+            "empty": "",
+            "many": [1, "2"],
+            "exception": "Traceback:\n  line\x1b",
+        },
+    ],
+}
 
 
 class FakeSupervisor:
@@ -103,6 +124,7 @@ class FakeSupervisor:
             "account.stop": {"data": ONLINE},
             "account.start": {"data": ONLINE},
             "account.restart": {"data": ONLINE},
+            "logs.tail": {"data": LOG},
             "message.create": {"data": {"message_id": "om_1"}},
             "events.subscribe": {"data": {"subscription": "tmp", "next_seq": 4}},
             "events.unsubscribe": {"data": None},
@@ -253,6 +275,47 @@ def test_events_are_followed_from_a_position_for_people(
     ]
     params = next(r["params"] for r in supervisor.requests if r["method"] == "events.subscribe")
     assert params["start"] == 7
+
+
+def test_the_log_is_shown_for_people(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    result = longwire("logs", "-n", "2")
+
+    assert result.exit_code == 0
+    first, second, *trace = result.stdout.splitlines()
+    assert first.partition(" ")[2].partition(" ")[2] == "info     - supervisor_started pid=7"
+    shown = 'error    acme output text=hello\\x1b[2J empty="" many=[1,"2"]'
+    assert second.partition(" ")[2].partition(" ")[2] == shown
+    assert trace == ["    Traceback:", "      line\\x1b"]
+    assert result.stderr == ""
+    assert supervisor.requests[-1]["params"] == {"lines": 2}
+
+
+def test_the_log_in_json_is_one_object_a_line_and_what_is_missing_is_told_apart(longwire: Longwire) -> None:
+    result = longwire("logs", "--json")
+
+    assert [json.loads(line) for line in result.stdout.splitlines()] == LOG["lines"]
+    assert result.stderr == "longwire: 7 lines before these were dropped, for there was no room\n"
+
+
+def test_lines_that_did_not_fit_into_a_reply_are_told(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    supervisor.answers["logs.tail"] = {"data": {**LOG, "left_out": 5}}
+
+    assert longwire("logs").stderr.startswith("longwire: 5 lines before these do not fit; ask for less")
+
+
+def test_the_log_is_narrowed_by_the_supervisor(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    longwire("logs", "acme", "--since", "10m", "--level", "warning")
+
+    params = supervisor.requests[-1]["params"]
+    assert 590 < time.time() - params.pop("since") < 700
+    assert params == {"account": "acme", "level": "warning", "lines": 10_000}
+
+
+def test_the_log_of_an_unknown_account_ends_with_64(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    supervisor.refuse("logs.tail", RetCode.UNKNOWN_ACCOUNT)
+
+    assert longwire("logs", "nobody").exit_code == 64
+    assert longwire("logs", "-f", "nobody").exit_code == 64
 
 
 def test_absent_supervisor_ends_with_69(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

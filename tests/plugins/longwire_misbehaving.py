@@ -55,6 +55,10 @@ class Misbehaving(Connector):
                 for n in range(20_000):
                     sys.stdout.write(f"line {n} with {self._options.token}\n")
                 sys.stdout.flush()
+            case "flood widely":
+                for n in range(600):
+                    sys.stdout.write(f"line {n} with {self._options.token} {'.' * 16_000}\n")
+                sys.stdout.flush()
             case "environment":
                 return {"environ": dict(os.environ), "argv": sys.argv}
         return {}

@@ -56,7 +56,14 @@ def is_open(fd: int) -> bool:
 async def test_lines_of_the_childs_logger_keep_their_fields_and_level(lines: Lines) -> None:
     Pipe().say_all(b'{"event":"connected","level":"warning","attempt":3,"url":"wss://x"}\n')
     assert lines == [
-        {"event": "connected", "log_level": "warning", "attempt": 3, "url": "wss://x", **CONTEXT}
+        {
+            "event": "connected",
+            "log_level": "warning",
+            "attempt": 3,
+            "url": "wss://x",
+            "source": "child",
+            **CONTEXT,
+        }
     ]
 
 
@@ -66,7 +73,7 @@ async def test_lines_of_the_childs_logger_keep_their_fields_and_level(lines: Lin
 )
 async def test_what_an_sdk_prints_is_output(lines: Lines, line: str) -> None:
     Pipe().say_all(line.encode() + b"\n")
-    assert lines == [{"event": "output", "log_level": "info", "text": line, **CONTEXT}]
+    assert lines == [{"event": "output", "log_level": "info", "text": line, "source": "child", **CONTEXT}]
 
 
 async def test_a_level_that_is_none_is_info(lines: Lines) -> None:
@@ -81,10 +88,11 @@ async def test_no_line_of_a_child_breaks_the_reading(lines: Lines, line: bytes) 
 
 
 async def test_a_child_cannot_speak_in_the_name_of_another(lines: Lines) -> None:
-    Pipe().say_all(b'{"event":"e","account":"other","incarnation":99}\n')
+    Pipe().say_all(b'{"event":"e","account":"other","incarnation":99,"source":"x","tenant":"y"}\n')
     (line,) = lines
     assert (line["account"], line["incarnation"]) == ("acme-lark", 3)
     assert (line["child_account"], line["child_incarnation"]) == ("other", 99)
+    assert (line["source"], line["child_source"], line["child_tenant"]) == ("child", "x", "y")
 
 
 async def test_secrets_are_blanked_once_more(lines: Lines) -> None:
@@ -174,6 +182,7 @@ async def test_a_flood_is_cut_counted_and_reported(lines: Lines) -> None:
     dropped = [line for line in lines if line["event"] == "child_log_lines_dropped"]
     assert len(lines) == len(printed) + len(dropped)
     assert sum(line["lines"] for line in dropped) == 6000 - len(printed)
+    assert not [line for line in dropped if "source" in line]  # that is what the supervisor says
 
 
 async def test_what_was_dropped_is_told_before_the_next_line(

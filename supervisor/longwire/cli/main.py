@@ -22,6 +22,7 @@ VERBS = {
     "status": Verb("longwire.cli.status:status", "Show the supervisor and every account."),
     "accounts": Verb("longwire.cli.accounts:accounts", "List, show, start, stop and restart accounts."),
     "events": Verb("longwire.cli.events:events", "Read the journal."),
+    "logs": Verb("longwire.cli.logs:logs", "Show the log, follow it."),
     "send": Verb("longwire.cli.send:send", "Send a text to a chat."),
     "simulate": Verb("longwire.cli.simulate:simulate", "Run the Lark and DingTalk simulators."),
 }

@@ -14,6 +14,7 @@ import structlog
 
 from longwire import logs
 from longwire.config import Config, load, load_specs
+from longwire.logbook import Logbook
 from longwire.supervisor import Supervisor
 from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import ConfigError
@@ -41,13 +42,15 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     specs = load_specs()
     config = load(config_path, specs=specs, environ=os.environ)
     secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
+    logbook = Logbook()
     logs.configure(
         format_=log_format or ("console" if sys.stderr.isatty() else "json"),
         level=log_level,
+        logbook=logbook,
         secrets=secrets,
     )
     _raise_descriptor_limit()
-    asyncio.run(_run(config, specs, config_path))
+    asyncio.run(_run(config, specs, config_path, logbook))
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -55,8 +58,8 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(config: Config, specs: dict[str, ConnectorSpec], path: Path) -> None:
-    supervisor = Supervisor(config, specs=specs, environ=os.environ)
+async def _run(config: Config, specs: dict[str, ConnectorSpec], path: Path, logbook: Logbook) -> None:
+    supervisor = Supervisor(config, specs=specs, environ=os.environ, logbook=logbook)
     loop = asyncio.get_running_loop()
     hangups = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
