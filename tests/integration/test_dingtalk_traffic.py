@@ -49,7 +49,7 @@ async def test_nothing_is_acknowledged_before_it_is_stored(rig: Rig) -> None:
     deliveries = {record.kind: record.ack_data for record in await rig.admin.deliveries("dingtalk")}
     assert json.loads(deliveries["event"] or "") == {"status": "SUCCESS"}
     assert json.loads(deliveries["card"] or "") == {"response": None}
-    assert [event.type for event in link.events] == ["message.created", "platform.raw", "card.action"]
+    assert [event.type for event in link.events] == ["message.created", "chat.updated", "card.action"]
 
 
 async def test_what_is_not_stored_is_not_acknowledged(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,25 @@
 """A platform's JSON made fit for the journal. Pure.
 
+Capabilities are blanked by their keys, and session webhooks also within texts: some are JSON themselves.
+
 `json.loads`, which the SDK uses, lets through what MessagePack cannot carry: half surrogate pairs, integers
 over 64 bits, any depth. Such a value in a message must cost the value, not the message.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, cast
 
 from longwire_protocol.redaction import REDACTED
 
 MAX_DEPTH = 64
 """Deeper than any payload seen by far, and shallow enough for every encoder on the way."""
-CAPABILITIES = frozenset({"sessionwebhook"})
-"""Keys, in lower case, whose values let anybody act as the bot."""
+CAPABILITIES = frozenset({"sessionwebhook", "accesstoken", "suiteticket", "authcode", "permanentcode"})
+"""Keys, in lower case, whose values let anybody act as the bot or the app."""
+_WEBHOOK = re.compile(r"(sendBySession\?session=)[^\s\"'&\\]+")
+"""A session webhook inside a text."""
 _MAX_INT = 2**64 - 1
 _MIN_INT = -(2**63)
 
@@ -36,7 +42,9 @@ def clean(value: Any, *, depth: int = 0) -> Any:
 
 
 def clean_text(text: str) -> str:
-    """Return `text` with half surrogate pairs replaced by U+FFFD."""
+    """Return `text` without session webhooks, and with half surrogate pairs replaced by U+FFFD."""
+    if "sendBySession" in text:
+        text = _WEBHOOK.sub(rf"\1{REDACTED}", text)
     if text.isascii():
         return text
     try:
@@ -44,6 +52,14 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def read_text(text: str) -> Any:
+    """Return the cleaned value in a JSON text; the text itself if it is none, or nested too deeply."""
+    try:
+        return clean(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _container(value: dict[str, Any] | list[Any], depth: int) -> Any:

@@ -1,7 +1,8 @@
 """DingTalk's frames as events. Pure: a frame and a stamp in, an event out; never fails on JSON of any shape.
 
-Shapes: `docs/platforms.md` 4.2 and 4.4. `raw` is `{"type", "headers", "data"}`: the whole frame, its `data`
-decoded, the `sessionWebhook` blanked.
+Shapes: `docs/platforms.md` 4.2 and 4.4; cards also dingtalk_stream `card_callback.py` 8-34
+(CardCallbackMessage). A field that is missing, null or of another type costs no more than itself. `raw` is
+`{"type", "headers", "data"}`: the whole frame, its `data` decoded, capabilities blanked.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import Any
 import msgspec
 
 from longwire_connectors.base import Stamp
-from longwire_connectors.dingtalk.clean import clean
+from longwire_connectors.dingtalk.clean import clean, read_text
 from longwire_connectors.dingtalk.content import Content, read_content
+from longwire_connectors.dingtalk.notices import read_notice
 from longwire_connectors.dingtalk.shapes import as_map, as_text
 from longwire_connectors.dingtalk.webhooks import Session
 from longwire_connectors.dingtalk.wire import CARD_TOPIC, EVENT, ROBOT_TOPIC
-from longwire_protocol.event import Bot, Chat, Event, Sender
+from longwire_protocol.event import Bot, Chat, Event, Segment, Sender
 
 PRIVATE = "1"
 """`conversationType` of a chat between the robot and one person; "2" is a group."""
+RAW = "platform.raw"
+_NOT_FOR_ROBOTS = "unknownMsgType"
+"""`msgtype` of a message whose content DingTalk keeps from robots: there is nothing to understand."""
 _PRIVATE_SPACES = frozenset({"IM_ROBOT", "IM_SINGLE"})
 """`spaceType` of a card in a private chat; every other one is a group."""
+_TEXTS = frozenset({"content", "extension"})
+"""Fields of a click that are JSON texts."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +60,7 @@ def to_event(frame: Frame, stamp: Stamp) -> Event:
     tidy = Frame(type=frame.type, headers=raw["headers"], data=raw["data"])
     event = Event(
         id=stamp.id,
-        type="platform.raw",
+        type=RAW,
         time=_time_of(tidy, default=stamp.recv_time),
         recv_time=stamp.recv_time,
         tenant=stamp.tenant,
@@ -64,11 +71,17 @@ def to_event(frame: Frame, stamp: Stamp) -> Event:
     )
     if tidy.type == EVENT:
         event.dedup_key = _key("e", tidy.headers.get("eventId"))
+        read_notice(event, tidy.headers.get("eventType"), tidy.fields)
     elif tidy.topic == ROBOT_TOPIC:
         _fill_message(event, tidy.fields)
     elif tidy.topic == CARD_TOPIC:
         _fill_card(event, tidy)
     return event
+
+
+def is_understood(event: Event) -> bool:
+    """Tell whether an event is what its frame says it is; `False`: not readable, or of a new kind."""
+    return event.type != RAW or as_map(event.raw["data"]).get("msgtype") == _NOT_FOR_ROBOTS
 
 
 def bot_of(frame: Frame) -> Bot | None:
@@ -120,6 +133,8 @@ def _fill_card(event: Event, frame: Frame) -> None:
     event.type = "card.action"
     event.dedup_key = _key("c", frame.headers.get("messageId"))
     fields = frame.fields
+    texts = {name: read_text(words) for name in _TEXTS if (words := as_text(fields.get(name)))}
+    event.segments = [Segment("card", fields | texts)] if fields else None
     space, user = as_text(fields.get("spaceId")), as_text(fields.get("userId"))
     if space:
         event.chat = Chat(id=space, type="private" if fields.get("spaceType") in _PRIVATE_SPACES else "group")

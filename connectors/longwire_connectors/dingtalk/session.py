@@ -19,7 +19,7 @@ from longwire_connectors.base import Host, Link
 from longwire_connectors.dingtalk import connection, errors, sdk, wire
 from longwire_connectors.dingtalk.errors import Grant
 from longwire_connectors.dingtalk.memory import Memory
-from longwire_connectors.dingtalk.normalise import Frame, to_event
+from longwire_connectors.dingtalk.normalise import Frame, is_understood, to_event
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.proof import SocketProof
 from longwire_protocol.link import LinkFailure
@@ -179,6 +179,8 @@ class Session:
         if bot is not None and bot != self._host.bot:
             self._host.identify(bot)
         event = to_event(frame, self._host.stamp())
+        if not is_understood(event):
+            self._host.count("event_not_understood")
         is_stored = await self._link.hand_over(event, timeout_s=STORED_WITHIN_S)
         if not is_stored:
             self._host.count("not_stored_in_time")

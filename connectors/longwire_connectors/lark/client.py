@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 
 from longwire_connectors.base import Host, Link
 from longwire_connectors.lark.liveness import DEFAULT_INTERVAL_S, ping_interval_s
-from longwire_connectors.lark.normalise import CARD_ACTION, normalise
+from longwire_connectors.lark.normalise import CARD_ACTION, is_understood, normalise
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.lark.parts import MalformedPart, Parts
 from longwire_connectors.lark.payload import MalformedEvent
@@ -77,6 +77,8 @@ class _Handler:
         except MalformedEvent:
             self._host.count("malformed_event")
             raise
+        if not is_understood(arrival.event):
+            self._host.count("event_not_understood")
         return {} if arrival.event.type == CARD_ACTION else None
 
     do_without_validation = _do_without_validation  # its name up to 1.4
