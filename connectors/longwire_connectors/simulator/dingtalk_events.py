@@ -7,6 +7,7 @@ Pure: ids and time are given.
 import msgspec
 
 from longwire_connectors.simulator.deliveries import Delivery, DeliveryRecord, Policy
+from longwire_connectors.simulator.dingtalk_samples import CORP_ID, build_content, build_notice
 from longwire_connectors.simulator.injections import DingTalkEvent, EventIds
 from longwire_connectors.simulator.timings import Timings
 
@@ -14,7 +15,6 @@ __all__ = ["BOT_TOPIC", "build_delivery"]
 
 BOT_TOPIC = "/v1.0/im/bot/messages/get"
 CARD_TOPIC = "/v1.0/card/instances/callback"
-CORP_ID = "dingsimulated"
 
 Json = dict[str, object]
 
@@ -114,9 +114,7 @@ def _data(event: DingTalkEvent, *, index: int, ids: EventIds, now: float, webhoo
         case "disconnect":
             made = {"reason": event.reason}
         case _:
-            made = (
-                event.data if event.data is not None else {"title": event.text, "chatId": event.conversation}
-            )
+            made = event.data if event.data is not None else build_notice(event, now=now)
     return msgspec.json.encode(made).decode()
 
 
@@ -160,9 +158,10 @@ def _group(event: DingTalkEvent) -> Json:
 
 
 def _content(event: DingTalkEvent, *, index: int) -> Json:
+    text = event.text.replace("{n}", str(index))
     if event.msgtype == "text":
-        return {"text": {"content": event.text.replace("{n}", str(index))}}
-    return {"content": event.content if event.content is not None else {"downloadCode": "simulated"}}
+        return {"text": {"content": text}}
+    return {"content": event.content if event.content is not None else build_content(event.msgtype, text)}
 
 
 def _card(event: DingTalkEvent) -> Json:
@@ -175,7 +174,7 @@ def _card(event: DingTalkEvent) -> Json:
         "content": msgspec.json.encode(content).decode(),
         "extension": "{}",
         "spaceId": event.conversation,
-        "spaceType": "im",
+        "spaceType": "IM_ROBOT" if event.conversation_type == "1" else "IM_GROUP",
         "type": "actionCallback",
         "userIdType": 1,
     }

@@ -50,15 +50,22 @@ class Injection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class LarkEvent(Injection, kw_only=True, forbid_unknown_fields=True):
     """Body of ``POST /_sim/lark/events``."""
 
-    kind: Literal["message", "card", "raw"] = "message"
+    kind: Literal["message", "card", "event", "raw"] = "message"
+    """``event`` is what happens besides messages and clicks: reactions, recalls, members, chats, ..."""
     event_type: str | None = None
+    """Another type than the kind's own; ``event`` needs one. An edit is a message of type
+    ``im.message.updated_v1``."""
+    data: dict[str, object] | None = None
+    """For ``event``: the ``event`` part of the payload; None makes it for the types of ``lark_notices``."""
     chat: str = "oc_simulated"
     chat_type: Literal["p2p", "group"] = "p2p"
     sender: str = "ou_simulated_user"
     message_type: str = "text"
-    """text, post, image and file get a content made from ``text``; others need ``content``."""
+    """The types of ``lark_contents`` get a content made from ``text``; others need ``content``."""
     content: str | None = None
     mentions: list[LarkMention] = []
+    """Of a message; and the members who come or go."""
+    emoji: str = "SMILE"
     root_id: str | None = None
     parent_id: str | None = None
     thread_id: str | None = None
@@ -103,15 +110,16 @@ class DingTalkEvent(Injection, kw_only=True, forbid_unknown_fields=True):
     """None for a user from outside."""
     msgtype: str = "text"
     content: dict[str, object] | None = None
-    """``content`` of a msgtype other than text."""
+    """``content`` of a msgtype other than text; None makes one for the types of ``dingtalk_samples``."""
     at_users: list[AtUser] = []
+    """Of a message in a group; and the members who come or go."""
     omitted_fields: list[str] = []
     """Fields of a message's data to leave out, as ``msgId``."""
     session_life_s: Annotated[float, msgspec.Meta(gt=0)] = 5400.0
     """How long the sessionWebhook answers: 90 minutes in every capture."""
     event_type: str = "chat_update_title"
     data: dict[str, object] | None = None
-    """``data`` of an event or of a card click; None makes a small one."""
+    """``data`` of an event or of a card click; None makes one of its type's shape."""
     reason: str = "connection is expired"
     """Of a disconnect."""
 

@@ -9,14 +9,15 @@ import msgspec
 from longwire_connectors.simulator.deliveries import Delivery, DeliveryRecord, Policy
 from longwire_connectors.simulator.errors import AdminRequestError
 from longwire_connectors.simulator.injections import EventIds, LarkEvent, LarkMention
+from longwire_connectors.simulator.lark_contents import build_content
 from longwire_connectors.simulator.lark_discovery import SERVICE_ID
 from longwire_connectors.simulator.lark_frames import DATA, LarkFrame, encode
+from longwire_connectors.simulator.lark_notices import TENANT_KEY, build_notice, milliseconds, user
 from longwire_connectors.simulator.link import MAX_PARTS
 from longwire_connectors.simulator.timings import Timings
 
 __all__ = ["build_delivery", "build_payload", "split"]
 
-TENANT_KEY = "2ca1d211f64f6438"
 Json = dict[str, object]
 
 
@@ -31,8 +32,8 @@ def build_delivery(event: LarkEvent, *, index: int, ids: EventIds, now: float, t
         )
         for event_id in ids.event_ids
     )
-    is_event = event.kind != "card" and event.is_redelivered
-    ladder = timings.lark_ladder_s if is_event else ()
+    is_callback = event.kind == "card" or event.event_type == "url.preview.get"
+    ladder = timings.lark_ladder_s if event.is_redelivered and not is_callback else ()
     record = DeliveryRecord(
         app=event.app,
         kind=event.kind,
@@ -50,17 +51,27 @@ def build_payload(event: LarkEvent, *, index: int, ids: EventIds, event_id: str,
         return event.raw_text.encode()
     if event.raw is not msgspec.UNSET:
         return msgspec.json.encode(event.raw)
-    is_card = event.kind == "card"
-    body = _card(event, ids=ids) if is_card else _message(event, index=index, ids=ids, now=now)
+    own_type, body = _body(event, index=index, ids=ids, now=now)
     header = {
         "event_id": event_id,
-        "event_type": event.event_type or ("card.action.trigger" if is_card else "im.message.receive_v1"),
-        "create_time": _milliseconds(now),
+        "event_type": event.event_type or own_type,
+        "create_time": milliseconds(now),
         "token": "",
         "app_id": event.app,
         "tenant_key": TENANT_KEY,
     }
     return msgspec.json.encode({"schema": "2.0", "header": header, "event": body})
+
+
+def _body(event: LarkEvent, *, index: int, ids: EventIds, now: float) -> tuple[str, Json]:
+    """Return an injection's own event type, and the ``event`` part of its payload."""
+    match event.kind:
+        case "card":
+            return "card.action.trigger", _card(event, ids=ids)
+        case "event":
+            return "", build_notice(event, ids=ids, now=now)
+        case _:
+            return "im.message.receive_v1", _message(event, index=index, ids=ids, now=now)
 
 
 def split(payload: bytes, parts: int) -> list[bytes]:
@@ -86,7 +97,7 @@ def _frame(event: LarkEvent, part: int, *, pieces: list[bytes], ids: EventIds, n
         "sum": str(event.declared_sum if event.declared_sum is not None else event.parts),
         "seq": str(part),
         "trace_id": ids.trace_id,
-        "timestamp": _milliseconds(now),
+        "timestamp": milliseconds(now),
         "instance_id": "longwire-simulator",
     }
     kept = {key: value for key, value in headers.items() if key not in event.omitted_headers}
@@ -95,7 +106,7 @@ def _frame(event: LarkEvent, part: int, *, pieces: list[bytes], ids: EventIds, n
 
 
 def _message(event: LarkEvent, *, index: int, ids: EventIds, now: float) -> Json:
-    created = _milliseconds(now)
+    created = milliseconds(now)
     message: Json = {
         "message_id": ids.message_id,
         "root_id": event.root_id,
@@ -119,19 +130,13 @@ def _numbered(event: LarkEvent) -> enumerate[LarkMention]:
 
 
 def _sender(event: LarkEvent) -> Json:
-    return {"sender_id": _user(event.sender), "sender_type": "user", "tenant_key": TENANT_KEY}
-
-
-def _user(open_id: str) -> dict[str, str]:
-    """Return the three ids of a user; the others are derived from the open_id."""
-    bare = open_id.removeprefix("ou_")
-    return {"union_id": f"on_{bare}", "user_id": bare, "open_id": open_id}
+    return {"sender_id": user(event.sender), "sender_type": "user", "tenant_key": TENANT_KEY}
 
 
 def _mention(number: int, name: str, open_id: str) -> Json:
     return {
         "key": f"@_user_{number}",
-        "id": {**_user(open_id), "user_id": ""},
+        "id": {**user(open_id), "user_id": ""},
         "mentioned_type": "app",
         "name": name,
         "tenant_key": TENANT_KEY,
@@ -141,29 +146,16 @@ def _mention(number: int, name: str, open_id: str) -> Json:
 def _content(event: LarkEvent, *, index: int) -> str:
     if event.content is not None:
         return event.content
-    text = event.text.replace("{n}", str(index))
-    contents: dict[str, Json] = {
-        "text": {"text": text},
-        "post": {"title": "", "content": [[{"tag": "text", "text": text, "style": []}]]},
-        "image": {"image_key": "img_v3_0000_simulated"},
-        "file": {"file_key": "file_v3_0000_simulated", "file_name": text},
-    }
-    if event.message_type not in contents:
-        raise AdminRequestError(f"give `content` for message_type {event.message_type!r}")
-    return msgspec.json.encode(contents[event.message_type]).decode()
+    return build_content(event.message_type, event.text.replace("{n}", str(index)))
 
 
 def _card(event: LarkEvent, *, ids: EventIds) -> Json:
     """Return a click; fields of event/callback/model/p2_card_action_trigger.py."""
     action = {"value": event.action_value, "tag": event.action_tag, "form_value": event.form_value}
     return {
-        "operator": {"tenant_key": TENANT_KEY, **_user(event.sender)},
+        "operator": {"tenant_key": TENANT_KEY, **user(event.sender)},
         "token": f"c-{ids.trace_id}",
         "action": {key: value for key, value in action.items() if value is not None},
         "host": "im_message",
         "context": {"open_message_id": ids.message_id, "open_chat_id": event.chat},
     }
-
-
-def _milliseconds(now: float) -> str:
-    return str(int(now * 1000))
