@@ -137,7 +137,8 @@ def _fill_card(event: Event, frame: Frame) -> None:
     event.segments = [Segment("card", fields | texts)] if fields else None
     space, user = as_text(fields.get("spaceId")), as_text(fields.get("userId"))
     if space:
-        event.chat = Chat(id=space, type="private" if fields.get("spaceType") in _PRIVATE_SPACES else "group")
+        is_private = as_text(fields.get("spaceType")) in _PRIVATE_SPACES
+        event.chat = Chat(id=space, type="private" if is_private else "group")
     if user:
         event.sender = Sender(id=user, ids={"staff_id": user})
 

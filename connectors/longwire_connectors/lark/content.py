@@ -116,7 +116,8 @@ def _said(name: str) -> Callable[[Json, Mentions], str | None]:
 
 
 def _of_card(fields: Json, mentions: Mentions) -> str | None:
-    return read_paragraphs(text(fields, "title"), items(fields, "elements"), mentions).text
+    words = read_paragraphs(text(fields, "title"), items(fields, "elements"), mentions).text
+    return words and words.strip("\n")
 
 
 def _of_todo(fields: Json, mentions: Mentions) -> str | None:
