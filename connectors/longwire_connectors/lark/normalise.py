@@ -68,7 +68,9 @@ def is_understood(event: Event) -> bool:
 def _new(payload: Json, *, stamp: Stamp) -> Event:
     """Return a `platform.raw` event with what all payloads have."""
     event_id = text(part(payload, "header"), "event_id") or text(payload, "uuid")
-    chat_id = text(part(payload, "event"), "chat_id")
+    body = part(payload, "event")
+    chat_id = text(body, "chat_id")
+    kind = messages.PRIVATE if body.get("chat_type") == "p2p" else messages.GROUP
     return Event(
         id=stamp.id,
         type=RAW,
@@ -78,7 +80,7 @@ def _new(payload: Json, *, stamp: Stamp) -> Event:
         account=stamp.account,
         platform=stamp.platform,
         bot=stamp.bot,
-        chat=Chat(id=chat_id, type=messages.GROUP) if chat_id else None,
+        chat=Chat(id=chat_id, type=kind) if chat_id else None,
         raw=payload,
         dedup_key=f"e:{event_id}" if event_id else None,
     )

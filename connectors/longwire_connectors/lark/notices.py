@@ -38,7 +38,7 @@ def reaction(type_: str, *, change: str) -> Reader:
         event.message_id = text(body, "message_id")
         event.sender = person(part(body, "user_id")) or app(text(body, "app_id"))
         event.time = seconds(body.get("action_time")) or event.time
-        operator = text(part(body, "user_id"), "open_id") or text(body, "app_id")
+        operator = event.sender.id if event.sender else None
         parts = (event.message_id, operator, emoji, change, text(body, "action_time"))
         if all(parts):
             event.dedup_key = f"r:{':'.join(map(str, parts))}"

@@ -20,11 +20,13 @@ Build = Callable[[LarkEvent, EventIds, str], Json]
 def build_notice(event: LarkEvent, *, ids: EventIds, now: float) -> Json:
     """Return the body given in the injection, else one of its event type's shape.
 
-    AdminRequestError if neither is there.
+    AdminRequestError if neither is there, or no event type.
     """
+    if event.event_type is None:
+        raise AdminRequestError("kind `event` needs an `event_type`")
     if event.data is not None:
         return event.data
-    build = _BODIES.get(event.event_type or "")
+    build = _BODIES.get(event.event_type)
     if build is None:
         raise AdminRequestError(f"give `data` for event_type {event.event_type!r}")
     return build(event, ids, milliseconds(now))

@@ -43,6 +43,12 @@ def test_a_reaction_is_known_by_what_makes_it_one() -> None:
     assert (added.message_id, added.sender, added.time) == ("om_1", SOMEONE, 1700000000.123)
     assert (added.text, added.segments) == ("SMILE", [Segment("text", {"text": "SMILE"})])
     assert reaction("created", action_time=None).dedup_key == "e:e-3"
+    assert reaction("created", user_id={"union_id": "on_x"}).dedup_key == (
+        "r:om_1:on_x:SMILE:added:1700000000123"
+    )
+    assert added.chat is None
+    in_chat = reaction("created", chat_id="oc_1", chat_type="p2p")  # seen in public code, not in the model
+    assert in_chat.chat == Chat("oc_1", "private")
 
 
 def test_an_app_may_react() -> None:

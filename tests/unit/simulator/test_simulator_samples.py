@@ -67,6 +67,8 @@ def test_a_lark_notice_can_be_given_and_names_who_is_meant() -> None:
     assert event.raw["event"] == given
     with pytest.raises(AdminRequestError, match="unheard"):
         from_lark(LarkEvent(app="a", kind="event", event_type="unheard"))
+    with pytest.raises(AdminRequestError, match="needs an `event_type`"):
+        from_lark(LarkEvent(app="a", kind="event", data=given))
     joined = from_lark(
         LarkEvent(
             app="a",
