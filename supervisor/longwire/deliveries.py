@@ -16,8 +16,8 @@ import msgspec
 import structlog
 
 from longwire.control import ANSWERED, Answered, ClientPeer
-from longwire.delivery import Filters, Progress, Send, Window
-from longwire.journal import Journal, JournalError, Stored
+from longwire.delivery import Filters, Progress, Send, Wanted, Window
+from longwire.journal import Journal, JournalDamaged, JournalError, Page, Stored
 from longwire_protocol.codec import with_delivery
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Events, Nack, Reply, Request
@@ -56,6 +56,17 @@ class Saved(msgspec.Struct, frozen=True):
     progress: Progress
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """Events that a durable subscription did not have and will not get."""
+
+    subscription: str
+    tenant: str | None
+    """Of its filter; `None` where it is for all."""
+    first: int
+    last: int
+    reason: Literal["retention", "damage"]
+
+
 class Subscription:
     """One named reader at the edge: its window, its clients, its timer, its reading of the journal."""
 
@@ -66,6 +77,7 @@ class Subscription:
         journal: Journal,
         tasks: asyncio.TaskGroup,
         touched: Callable[[Subscription], None],
+        lost: Callable[[Gap], None],
     ) -> None:
         self.name = name
         self.window = window
@@ -73,6 +85,7 @@ class Subscription:
         self._journal = journal
         self._tasks = tasks
         self._touched = touched
+        self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._is_reading = False
@@ -104,6 +117,17 @@ class Subscription:
             self._timer = self._loop.call_at(deadline, self.pump)
         self._touched(self)
 
+    def skip_through(self, seq: int) -> None:
+        """Go on behind this number, and report what is lost by that."""
+        lost = self.window.skip_through(seq)
+        if lost is not None:
+            self._report(*lost, reason="retention")
+            self.pump()
+
+    def _report(self, first: int, last: int, *, reason: Literal["retention", "damage"]) -> None:
+        if self.is_durable:
+            self._lost(Gap(self.name, self.window.filters.tenant, first, last, reason))
+
     def close(self) -> None:
         """Wake up no more."""
         if self._timer is not None:
@@ -114,9 +138,7 @@ class Subscription:
         """Read pages as long as the window has room for them."""
         try:
             while (wanted := self.window.wants()) is not None:
-                page = await self._journal.read(
-                    wanted.after_seq, limit=wanted.limit, max_bytes=wanted.max_bytes
-                )
+                page = await self._page(wanted)
                 self.window.add_page(page, after_seq=wanted.after_seq)
                 while sends := self.window.step(self._loop.time()):
                     self._send(sends)
@@ -129,6 +151,14 @@ class Subscription:
         finally:
             self._is_reading = False
         self.pump()
+
+    async def _page(self, wanted: Wanted) -> Page:
+        """Return what is wanted of the journal, or how far it is damaged, which is then reported."""
+        try:
+            return await self._journal.read(wanted.after_seq, limit=wanted.limit, max_bytes=wanted.max_bytes)
+        except JournalDamaged as exc:
+            self._report(exc.first, exc.last, reason="damage")
+            return Page([], exc.last)
 
     def _send(self, sends: list[Send]) -> None:
         by_client: dict[str, list[Send]] = defaultdict(list)
@@ -164,6 +194,7 @@ class Deliveries:
         self._unsaved: set[Subscription] = set()
         self._saving: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self.on_gap: Callable[[Gap], None] = _ignore
         for key, state in saved.items():
             window = Window(state.progress, head=journal.head, filters=state.filters)
             self._add(key.removeprefix(STATE_PREFIX), window)
@@ -182,6 +213,23 @@ class Deliveries:
     def count(self) -> int:
         """How many subscriptions there are, with clients or without."""
         return len(self._subscriptions)
+
+    @property
+    def low_water(self) -> int | None:
+        """Up to where every durable subscription is done; `None` if there is none."""
+        durable = (s.window.low_water for s in self._subscriptions.values() if s.is_durable)
+        return min(durable, default=None)
+
+    def skip_through(self, seq: int) -> None:
+        """Let every subscription go on behind this number, which is being removed; report what they lose.
+
+        Positions and reports are on their way to the disk when this returns.
+        """
+        for subscription in tuple(self._subscriptions.values()):
+            subscription.skip_through(seq)
+        if self._saving is not None:
+            self._saving.cancel()
+        self._save()
 
     async def subscribe(self, client: ClientPeer, request: Request) -> Answered:
         """Open a subscription for a client; the reply goes out before its first events.
@@ -288,9 +336,9 @@ class Deliveries:
             case "new":
                 low_water = head
             case "all":
-                low_water = 0
+                low_water = self._journal.removed_to
             case number:
-                low_water = min(number - 1, head)
+                low_water = min(max(number - 1, self._journal.removed_to), head)
         window = Window(Progress(low_water), head=head, filters=filters)
         subscription = self._add(params.name or _EPHEMERAL + token_hex(8), window)
         if subscription.is_durable:
@@ -309,7 +357,7 @@ class Deliveries:
             self._subscriptions.pop(subscription.name, None)
 
     def _add(self, name: str, window: Window) -> Subscription:
-        subscription = Subscription(name, window, self._journal, self._tasks, self._touch)
+        subscription = Subscription(name, window, self._journal, self._tasks, self._touch, self._lost)
         self._subscriptions[name] = subscription
         return subscription
 
@@ -334,6 +382,16 @@ class Deliveries:
         for subscription in tuple(self._subscriptions.values()):
             subscription.offer(events)
 
+    def _lost(self, gap: Gap) -> None:
+        _log.warning(
+            "subscription_gap",
+            subscription=gap.subscription,
+            first=gap.first,
+            last=gap.last,
+            reason=gap.reason,
+        )
+        self.on_gap(gap)
+
     def _touch(self, subscription: Subscription) -> None:
         if subscription.is_durable and not self._is_closed:
             self._unsaved.add(subscription)
@@ -349,3 +407,7 @@ class Deliveries:
                     saved = Saved(subscription.window.filters, progress)
                     self._journal.put_state(STATE_PREFIX + subscription.name, saved)
         self._unsaved.clear()
+
+
+def _ignore(_: Gap) -> None:
+    """Nobody listens yet."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from longwire.children import ChildrenHub, Peer
+from longwire.deliveries import Gap
 from longwire.journal import Arrivals, Commit, Journal
 from longwire.status import AccountStatus
 from longwire_protocol.codec import encode_event
@@ -53,11 +54,30 @@ class Intake:
             bot=status.bot,
             raw=status,
         )
-        handed_over = HandedOver(
-            number=0, type=event.type, chat=None, dedup_key=None, recv_time=now, body=encode_event(event)
+        self._append_own(event)
+
+    def report_gap(self, gap: Gap) -> None:
+        """Put into the journal that a subscription has lost events, as a `subscription.gap` event."""
+        now = time.time()
+        lost = {"subscription": gap.subscription, "from": gap.first, "to": gap.last, "reason": gap.reason}
+        self._append_own(
+            Event(
+                id=uuid4().hex,
+                type="subscription.gap",
+                time=now,
+                recv_time=now,
+                tenant=gap.tenant or "",
+                account="",
+                platform="",
+                raw=lost,
+            )
         )
-        if not self._journal.is_full:  # the state itself is in `status`; events of platforms go first
-            self._journal.append(Arrivals(status.account, status.tenant, [handed_over]), done=_nothing)
+
+    def _append_own(self, event: Event) -> None:
+        if self._journal.is_full:
+            return  # it is in `status` or the log, too; events of platforms go first
+        handed_over = HandedOver(0, event.type, None, None, event.recv_time, encode_event(event))
+        self._journal.append(Arrivals(event.account, event.tenant, [handed_over]), done=_nothing)
 
     def _pump(self) -> None:
         while self._held and not self._journal.is_full:

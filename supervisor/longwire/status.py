@@ -65,6 +65,8 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     last_seq: int
     """The newest position of the journal."""
+    removed_to: int
+    """Every event up to this position was removed."""
     clients: int
     subscriptions: int
     rss_bytes: int | None

@@ -7,7 +7,6 @@ own, so that it can live inside another program.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
 import tempfile
@@ -34,7 +33,10 @@ from longwire.environment import child_environment
 from longwire.fleet import Fleet
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
+from longwire.journal.retention import Limits
+from longwire.keeper import Keeper
 from longwire.lifecycle import State
+from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
 from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
@@ -43,7 +45,7 @@ from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.declaration import ConnectorSpec
-from longwire_protocol.errors import AddressError, AlreadyRunning, ConfigError, Problem
+from longwire_protocol.errors import AddressError, ConfigError, Problem
 from longwire_protocol.version import __version__
 
 _log = structlog.get_logger("longwire.supervisor")
@@ -142,14 +144,14 @@ class Supervisor:
             with _as_problem("supervisor.data_dir"):
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
-                cleanup.callback(os.close, _lock(data_dir))
+                cleanup.callback(os.close, lock(data_dir))
             log_file = LogFile(self._logbook, data_dir / "log.jsonl")
             await log_file.open()
             cleanup.push_async_callback(log_file.close)
             settings = JournalSettings(
                 close_timeout_s=_JOURNAL_CLOSE_S, dedup_window_s=self._config.supervisor.dedup_window_s
             )
-            self._journal = await Journal.open(data_dir / "journal.sqlite3", settings=settings)
+            self._journal = await Journal.open(data_dir / JOURNAL, settings=settings)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             cleanup.callback(context.destroy, linger=0)
             try:
@@ -180,6 +182,7 @@ class Supervisor:
         self._intake = intake
         watch = Watch(hub.drain)
         self._deliveries = await Deliveries.open(self._journal, tasks)
+        self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
         yard = Yard(hub, watch, child_environment(self._environ))
         self._fleet = Fleet(
@@ -198,6 +201,7 @@ class Supervisor:
                 supervisor_id=self._id,
             )
         tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
+        tasks.create_task(self._keeper().run(), name="journal keeper")
         accounts = self._config.accounts
         _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
         self._fleet.apply(accounts)
@@ -237,6 +241,11 @@ class Supervisor:
             )
             gate = self._gates[connector] = RateGate(bucket)
         return gate
+
+    def _keeper(self) -> Keeper:
+        settings = self._config.supervisor
+        limits = Limits(max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s)
+        return Keeper(self._journal, self._deliveries, limits=limits)
 
     def _account_changed(self, account: Account) -> None:
         status = account.status()
@@ -288,6 +297,7 @@ class Supervisor:
             state=state,
             reason=reason,
             last_seq=self._journal.head,
+            removed_to=self._journal.removed_to,
             clients=self._control.clients,
             subscriptions=self._deliveries.count,
             rss_bytes=_rss_bytes(),
@@ -300,6 +310,8 @@ class Supervisor:
             return "degraded", self._journal.trouble
         if self._journal.oldest_wait_s > _SLOW_COMMIT_S:
             return "degraded", f"a commit takes longer than {_SLOW_COMMIT_S:g} s"
+        if self._journal.damage is not None:
+            return "degraded", f"{self._journal.damage}; the rest is delivered"
         return "ok", None
 
 
@@ -325,20 +337,6 @@ def _as_problem(place: str) -> Generator[None, None, None]:
         yield
     except (OSError, zmq.ZMQError) as exc:
         raise ConfigError([Problem(place, str(exc))]) from exc
-
-
-def _lock(data_dir: Path) -> int:
-    """Return a descriptor that keeps other supervisors out until it is closed."""
-    fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(fd)
-        raise AlreadyRunning(f"a supervisor (pid {holder}) already uses {data_dir}") from exc
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
 
 
 def _children_endpoint(data_dir: Path, cleanup: AsyncExitStack) -> str:

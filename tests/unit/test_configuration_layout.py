@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fakes.configuration import BASE, SPECS, lark, one, problems, read
-from longwire.config import client_endpoint, load
+from longwire.config import client_endpoint, data_dir, load
 from longwire.config.settings import SupervisorSettings
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
 from longwire_protocol.errors import ConfigError
@@ -279,6 +279,14 @@ class TestFile:
     def test_client_is_told_of_an_endpoint_that_cannot_be_used(self) -> None:
         with pytest.raises(ConfigError, match=r"supervisor\.endpoint"):
             client_endpoint(BASE / "l.toml", read_config=lambda _: 'supervisor.endpoint = "x"')
+
+    def test_verbs_for_the_journal_need_the_data_directory_alone(self) -> None:
+        text = '[supervisor]\ndata_dir = "data"\nfoo = 1\n[accounts]\nx = 5\n'
+
+        assert data_dir(BASE / "l.toml", read_config=lambda _: text) == BASE / "data"
+        assert data_dir(BASE / "l.toml", read_config=lambda _: "") == BASE / "var"
+        with pytest.raises(ConfigError, match=r"supervisor\.data_dir"):
+            data_dir(BASE / "l.toml", read_config=lambda _: "supervisor.data_dir = 5")
 
     def test_every_mistake_is_reported_at_once(self) -> None:
         found = problems(

@@ -153,3 +153,46 @@ def test_a_page_without_events_tells_how_far_the_journal_was_emptied() -> None:
     made.join("c", credit=9)
     made.add_page(Page([], 7), after_seq=0)
     assert (made.is_lagging, made.take_progress()) == (False, Progress(7))
+
+
+# What retention takes away.
+
+
+def test_a_window_behind_what_is_removed_goes_on_behind_it_and_tells_what_it_lost() -> None:
+    made = Window(Progress(2), head=9)
+    assert made.skip_through(6) == (3, 6)
+    assert made.take_progress() == Progress(6)
+    assert made.skip_through(6) is None
+    made.join("c", credit=9)
+    assert made.wants() == Wanted(6, 1000, WindowLimits().max_bytes)
+    made.add_page(Page(events("abc", first=7), 9), after_seq=6)
+    assert seqs(made.step(0.0)) == [7, 8, 9]
+
+
+def test_a_window_that_is_done_with_what_is_removed_loses_nothing() -> None:
+    made = window("abcd")
+    made.step(0.0)
+    made.ack("c", up_to=3)
+    assert made.skip_through(3) is None
+    assert made.low_water == 3
+
+
+def test_what_is_held_of_it_is_let_go_in_flight_or_not_and_its_ack_is_no_mistake() -> None:
+    made = window("aabb", credit=2)
+    assert seqs(made.step(0.0)) == [1, 2]
+    assert made.skip_through(3) == (1, 3)
+    assert (made.held_events, made.low_water) == (1, 3)
+    assert made.ack("c", seqs=[1, 2]) == []
+    made.add_credit("c", 5)
+    assert seqs(made.step(0.0)) == [4]
+    assert made.ack("c", seqs=[4]) == []
+    assert made.take_progress() == Progress(4)
+
+
+def test_what_was_done_above_it_stays_done() -> None:
+    made = Window(Progress(1, [(3, 3), (6, 6)]), head=7)
+    assert made.skip_through(4) == (2, 4)
+    assert made.take_progress() == Progress(4, [(6, 6)])
+    made.join("c", credit=9)
+    made.add_page(Page(events("abc", first=5), 7), after_seq=4)
+    assert seqs(made.step(0.0)) == [5, 7]

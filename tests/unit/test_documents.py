@@ -94,7 +94,7 @@ def default_of(field: msgspec.structs.FieldInfo) -> str:
         return "none"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
-    return f"`{field.default:g}`" if isinstance(field.default, int | float) else f"`{field.default}`"
+    return f"`{field.default:.16g}`" if isinstance(field.default, int | float) else f"`{field.default}`"
 
 
 def limits_of(field: msgspec.structs.FieldInfo) -> list[str]:
@@ -103,7 +103,7 @@ def limits_of(field: msgspec.structs.FieldInfo) -> list[str]:
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     names = ("ge", "gt", "le", "lt")
     limits = [getattr(kind, name, None) for kind in kinds for name in names]
-    return [f"{limit:.10g}" for limit in limits if limit is not None]
+    return [f"{limit:.16g}" for limit in limits if limit is not None]
 
 
 @pytest.mark.parametrize(

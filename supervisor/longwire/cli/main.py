@@ -23,6 +23,8 @@ VERBS = {
     "accounts": Verb("longwire.cli.accounts:accounts", "List, show, start, stop and restart accounts."),
     "events": Verb("longwire.cli.events:events", "Read the journal."),
     "logs": Verb("longwire.cli.logs:logs", "Show the log, follow it."),
+    "backup": Verb("longwire.cli.backup:backup", "Copy the journal, also while it is in use."),
+    "recover": Verb("longwire.cli.recover:recover", "Save what can be read of a damaged journal."),
     "send": Verb("longwire.cli.send:send", "Send a text to a chat."),
     "simulate": Verb("longwire.cli.simulate:simulate", "Run the Lark and DingTalk simulators."),
 }

@@ -5,7 +5,7 @@ once; secrets from where they are kept. What does not: acting on the settings, a
 one expects is learned from a helper process (`load_specs`).
 """
 
-from longwire.config.loading import client_endpoint, from_mapping, load
+from longwire.config.loading import client_endpoint, data_dir, from_mapping, load
 from longwire.config.secrets import Secret
 from longwire.config.settings import AccountConfig, AccountSettings, Config, SupervisorSettings
 from longwire.config.specs import load_specs
@@ -17,6 +17,7 @@ __all__ = [
     "Secret",
     "SupervisorSettings",
     "client_endpoint",
+    "data_dir",
     "from_mapping",
     "load",
     "load_specs",

@@ -85,6 +85,21 @@ def client_endpoint(path: Path, *, read_config: Callable[[Path], str] = read_con
     return endpoints[0]
 
 
+def data_dir(path: Path, *, read_config: Callable[[Path], str] = read_config_file) -> Path:
+    """Return the data directory that the file gives; whatever else is wrong in it is not looked at.
+
+    Raises:
+        ConfigError: the file cannot be read, or its data folder cannot be used.
+    """
+    path = path.absolute()
+    problems: list[Problem] = []
+    root = Table(_parsed(path, read_config), place="", problems=problems)
+    found = sections.data_dir(root.table("supervisor"), base=path.parent)
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
 def _parsed(path: Path, read_config: Callable[[Path], str]) -> dict[str, Any]:
     try:
         return tomllib.loads(read_config(path))

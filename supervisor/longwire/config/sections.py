@@ -1,4 +1,4 @@
-"""`[supervisor]`: the folder, the endpoints, the pace."""
+"""`[supervisor]`: the folder, the endpoints, the pace, the journal's limits."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 def supervisor_settings(table: Table, *, base: Path) -> SupervisorSettings:
     """Return `[supervisor]`; a value that is wrong is reported and replaced by its default."""
     table.refuse_unknown(_KEYS)
-    data_dir = _data_dir(table, base)
     numbers = {name: table.get(name, field.type, field.default) for name, field in _NUMBERS.items()}
-    return SupervisorSettings(data_dir=data_dir, endpoints=endpoints(table, base=base), **numbers)
+    return SupervisorSettings(
+        data_dir=data_dir(table, base=base), endpoints=endpoints(table, base=base), **numbers
+    )
 
 
 def endpoints(table: Table, *, base: Path) -> tuple[str, ...]:
@@ -50,7 +51,8 @@ def endpoints(table: Table, *, base: Path) -> tuple[str, ...]:
     return tuple(resolved)
 
 
-def _data_dir(table: Table, base: Path) -> Path:
+def data_dir(table: Table, *, base: Path) -> Path:
+    """Return the folder that `[supervisor]` gives, resolved; one that cannot be used is reported."""
     written: str = table.get("data_dir", _NonEmpty, DEFAULT_DATA_DIR)
     try:
         return located(written, base=base)
@@ -61,7 +63,7 @@ def _data_dir(table: Table, base: Path) -> Path:
 
 def _default_endpoint(table: Table, base: Path) -> tuple[str, ...]:
     try:
-        return (address.ipc(_data_dir(table, base) / SOCKET_NAME),)
+        return (address.ipc(data_dir(table, base=base) / SOCKET_NAME),)
     except AddressError as exc:
         table.problem("endpoint", f"{exc}; give an endpoint with a shorter path")
         return ()

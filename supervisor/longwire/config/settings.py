@@ -39,6 +39,15 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """For how long a redelivery is recognised, at least. 86,400: Lark delivers for the last time after 7 h; a
     key costs 2 bytes of memory and 20 of disk meanwhile."""
 
+    journal_max_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, le=2**50)] = 2 * 1024**3
+    """How large the journal may grow, free pages and the write-ahead log apart. Then the oldest events go,
+    also those that a subscription has not acknowledged. 2 GiB: 1.4 million events with texts of 500
+    characters, a busy company's week, and no disk's problem."""
+
+    journal_max_age_s: Annotated[float, msgspec.Meta(ge=1.0, le=3_660 * _DAY_S)] = 7 * _DAY_S
+    """How long an event stays that every durable subscription has acknowledged. 7 days: last week's trouble
+    can be looked at and replayed."""
+
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]` and what an account sets itself. Seconds, unless the name says otherwise."""

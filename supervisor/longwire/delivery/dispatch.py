@@ -141,6 +141,11 @@ class Dispatch:
             self._requeue(entry.chat, from_seq=seq)
         return True
 
+    def drop_through(self, seq: int) -> None:
+        """Let go of everything up to this number, whoever has it."""
+        for held in [held for held in self._held if held <= seq]:
+            self._finish(self._held[held])
+
     # Time passes, events go out.
 
     def step(self, now: float, *, max_sends: int = 1_000) -> list[Send]:

@@ -98,6 +98,20 @@ class Window:
             self._position = max(self._position, page.read_to)
             self._head = max(self._head, self._position)
 
+    def skip_through(self, seq: int) -> tuple[int, int] | None:
+        """Go on behind this number, because what lies up to it is being removed.
+
+        Returns:
+            The first and last number that were not done, if any.
+        """
+        first = self.low_water + 1
+        if first > seq:
+            return None
+        self._dispatch.drop_through(seq)
+        self._position = max(self._position, seq)
+        self._head = max(self._head, self._position)
+        return first, seq
+
     def _fill(self, events: Sequence[Stored]) -> bool:
         """Look at the events in order; false if there was no room for all."""
         limits = self._limits

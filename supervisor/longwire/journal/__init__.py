@@ -4,7 +4,13 @@ Belongs here: SQLite, the one writer thread, the one reader thread, deduplicatio
 journal and what was acknowledged (`longwire.delivery` decides, this package only keeps its answers).
 """
 
-from longwire.journal.errors import JournalClosed, JournalError, JournalSaturated, JournalUnavailable
+from longwire.journal.errors import (
+    JournalClosed,
+    JournalDamaged,
+    JournalError,
+    JournalSaturated,
+    JournalUnavailable,
+)
 from longwire.journal.journal import Journal
 from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
 
@@ -13,6 +19,7 @@ __all__ = [
     "Commit",
     "Journal",
     "JournalClosed",
+    "JournalDamaged",
     "JournalError",
     "JournalSaturated",
     "JournalSettings",

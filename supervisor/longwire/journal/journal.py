@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from longwire.journal.errors import JournalClosed, JournalSaturated
-from longwire.journal.reader import Reader, read_page, read_states
+from longwire.journal.checksums import Damaged
+from longwire.journal.errors import JournalClosed, JournalDamaged, JournalSaturated
+from longwire.journal.reader import Reader, read_holdings, read_page, read_states, resolve
 from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
+from longwire.journal.retention import Holdings
 from longwire.journal.schema import open_for_writing
 from longwire.journal.store import Store
-from longwire.journal.writer import Batch, Group, Writer
+from longwire.journal.writer import Batch, Group, Job, Writer
 from longwire_protocol.errors import ConfigError, Problem
 
 T = TypeVar("T")
@@ -55,6 +57,8 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._incarnations = incarnations
         self._head = store.head
+        self._removed_to = store.removed_to
+        self._damage: JournalDamaged | None = None
         self._trouble: str | None = None
         self._unwritten: deque[Batch] = deque()
         self._waiting_events = 0
@@ -117,6 +121,16 @@ class Journal:
         """Why commits fail at present; `None` if they do not."""
         return self._trouble
 
+    @property
+    def removed_to(self) -> int:
+        """Every event up to this number was removed, or is being removed; 0 if none was."""
+        return self._removed_to
+
+    @property
+    def damage(self) -> str | None:
+        """What was found damaged since the start and was not removed since; `None` if nothing."""
+        return None if self._damage is None else str(self._damage)
+
     def append(self, arrivals: Arrivals, *, done: Callable[[Commit], None]) -> None:
         """Have the arrivals written; `done` is called when they are on disk, and never if they are not.
 
@@ -141,14 +155,59 @@ class Journal:
         page means that nothing is committed after `after_seq`.
 
         Raises:
+            JournalDamaged: the events after `after_seq` cannot be read any more; read on behind its `last`.
             JournalUnavailable: the file cannot be read now, or not within `read_timeout_s`.
             JournalSaturated: too many reads wait already.
             JournalClosed: the journal is closing or closed.
         """
         self._refuse_if_closing()
-        return await self._reader.run(
-            partial(read_page, after_seq=after_seq, limit=max(1, limit), max_bytes=max_bytes)
-        )
+        query = partial(read_page, after_seq=after_seq, limit=max(1, limit), max_bytes=max_bytes)
+        try:
+            return await self._reader.run(query)
+        except JournalDamaged as exc:
+            self._damage = exc
+            raise
+
+    # Upkeep. One at a time: `longwire.keeper` is the only caller.
+
+    async def holdings(self) -> Holdings:
+        """Return sizes and the oldest rows, for retention.
+
+        Raises:
+            JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
+        """
+        self._refuse_if_closing()
+        return await self._reader.run(read_holdings)
+
+    async def remove_through(self, seq: int) -> None:
+        """Delete the oldest events up to `seq`, in short steps between commits.
+
+        What was appended or put before is on disk before. Whole rows only: some events may stay until a
+        later call.
+
+        Raises:
+            JournalUnavailable: the file cannot be written now; some may be removed.
+            JournalClosed: the journal is closing or closed.
+        """
+        self._removed_to = max(seq, self._removed_to)
+        while not await self._step(partial(Store.remove_before, seq=seq + 1)):
+            pass
+        if self._damage is not None and self._damage.last <= self._removed_to:
+            self._damage = None
+
+    async def give_back(self, pages: int) -> None:
+        """Return up to so many free pages to the file system, in short steps between commits.
+
+        Raises as `remove_through`.
+        """
+        while pages > 0:
+            pages = await self._step(partial(Store.give_back, pages=pages))
+
+    async def _step(self, work: Callable[[Store], T]) -> T:
+        self._refuse_if_closing()
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._writer.submit_job(Job(work, answer))
+        return await answer
 
     # Small state.
 
@@ -241,6 +300,10 @@ class Journal:
         self._trouble = reason
         self._call(self.on_trouble, reason)
 
+    def finished(self, answer: asyncio.Future[Any], result: object) -> None:
+        """Answer whoever asked for a piece of upkeep."""
+        resolve(answer, result)
+
     def ended(self, *, unsaved: list[asyncio.Future[None]], is_complete: bool) -> None:
         """Refuse those who still wait and let `close` return."""
         for waiter in unsaved:
@@ -273,7 +336,7 @@ def _open(
             Store(connection, dedup_window_s=settings.dedup_window_s, before_commit=before_commit),
             incarnations,
         )
-    except (sqlite3.Error, msgspec.MsgspecError) as exc:
+    except (sqlite3.Error, msgspec.MsgspecError, Damaged) as exc:
         connection.close()
         text = f"{path} cannot be read: {exc}; the file was left as it is"
         raise ConfigError([Problem("supervisor.data_dir", text)]) from exc

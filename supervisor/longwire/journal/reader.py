@@ -10,14 +10,23 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from longwire.journal.errors import JournalClosed, JournalSaturated, JournalUnavailable
+from longwire.journal import chunks
+from longwire.journal.checksums import Damaged, unseal
+from longwire.journal.chunks import Chunk
+from longwire.journal.errors import (
+    JournalClosed,
+    JournalDamaged,
+    JournalError,
+    JournalSaturated,
+    JournalUnavailable,
+)
 from longwire.journal.records import Page, Stored
+from longwire.journal.retention import Holdings, Row
 from longwire.journal.schema import open_for_reading
 from longwire.journal.store import HEAD
 
@@ -25,13 +34,15 @@ T = TypeVar("T")
 
 _MAX_WAITING = 1024  # requests; each reading subscription has one at a time
 
-_decode_chunk = msgspec.msgpack.Decoder(list[Stored]).decode
-
-_CHUNKS_AFTER = """
-SELECT events FROM chunks
+_CHUNKS_AFTER = f"""
+SELECT {chunks.COLUMNS} FROM chunks
 WHERE first_seq >= coalesce((SELECT max(first_seq) FROM chunks WHERE first_seq <= :after + 1), 0)
 ORDER BY first_seq
-"""
+"""  # noqa: S608  # a constant
+
+_BEFORE = "SELECT first_seq, end_bytes FROM chunks WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1"
+
+_LOOK_ROWS = 4096  # rows of retention's look at the oldest: 5 ms, measured
 
 _Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
@@ -88,7 +99,7 @@ class Reader:
         except queue.Empty:
             return
         if job is not None:
-            _resolve(job[1], JournalClosed("the journal was closed before this was read"))
+            resolve(job[1], JournalClosed("the journal was closed before this was read"))
 
     # From here on: the reader's own thread.
 
@@ -100,6 +111,8 @@ class Reader:
                 # Opened late and on this thread: a failure is the request's, and the next one tries again.
                 connection = connection or open_for_reading(self._path)
                 result = job[0](connection)
+            except JournalError as exc:
+                result = exc
             except Exception as exc:  # noqa: BLE001  # the thread's edge: the asker gets it
                 result = JournalUnavailable(f"{self._path} cannot be read: {exc}")
                 result.__cause__ = exc
@@ -110,13 +123,14 @@ class Reader:
 
     def _post(self, answer: asyncio.Future[Any], result: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(_resolve, answer, result)
+            self._loop.call_soon_threadsafe(resolve, answer, result)
         except RuntimeError:
             # The loop is closed: its program ended without closing the journal, and nobody waits any more.
             return
 
 
-def _resolve(answer: asyncio.Future[Any], result: object) -> None:
+def resolve(answer: asyncio.Future[Any], result: object) -> None:
+    """Answer a future with a result, or with the exception that it is."""
     if answer.done():
         return  # whoever asked has given up
     if isinstance(result, Exception):
@@ -126,30 +140,121 @@ def _resolve(answer: asyncio.Future[Any], result: object) -> None:
 
 
 def read_page(connection: sqlite3.Connection, *, after_seq: int, limit: int, max_bytes: int) -> Page:
-    """Return up to `limit` events after `after_seq`; at least one if there is one, then up to `max_bytes`."""
+    """Return up to `limit` events after `after_seq`; at least one if there is one, then up to `max_bytes`.
+
+    Raises:
+        JournalDamaged: the next events cannot be read; what lies behind them can.
+        sqlite3.Error: the file cannot be read now.
+    """
     # The head first: what is committed between the two queries is then read, never skipped.
-    head = int(connection.execute(HEAD).fetchone()[0])
+    head = read_head(connection)
     events: list[Stored] = []
     size = 0
-    rows = connection.execute(_CHUNKS_AFTER, {"after": after_seq})
+    found = _events_after(connection, after_seq)
     try:
-        for (blob,) in rows:
-            for event in _decode_chunk(blob):
-                if event.seq <= after_seq:
-                    continue
-                size += len(event.body)
-                if len(events) == limit or (events and size > max_bytes):
-                    return Page(events, events[-1].seq if events else after_seq)
-                events.append(event)
+        for event in found:
+            size += len(event.body)
+            if len(events) == limit or (events and size > max_bytes):
+                return Page(events, events[-1].seq)
+            events.append(event)
+    except (Damaged, sqlite3.Error) as exc:
+        if isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc):
+            raise
+        if events:
+            return Page(events, events[-1].seq)
+        behind = chunks.next_whole(connection, after_seq, head=head)
+        if behind is not None and behind.first_seq == after_seq + 1:
+            # It can be found, only not by going on from the row before.
+            events = chunks.decode(behind)[:limit]
+            return Page(events, events[-1].seq)
+        raise JournalDamaged(after_seq + 1, head if behind is None else behind.first_seq - 1) from exc
     finally:
-        rows.close()
+        found.close()
     return Page(events, max(head, after_seq, events[-1].seq if events else 0))
 
 
+def _events_after(connection: sqlite3.Connection, after_seq: int) -> Generator[Stored]:
+    """Give the events one after the other; raise `Damaged` where they end too early."""
+    known, end_bytes = _row_before(connection, after_seq)
+    position = after_seq
+    with closing(connection.execute(_CHUNKS_AFTER, {"after": after_seq})) as rows:
+        for row in rows:
+            chunk = Chunk(*row)
+            if chunk.first_seq != known:
+                _refuse_hole(chunk, position=position, end_bytes=end_bytes)
+            for event in chunks.decode(chunk):
+                if event.seq > after_seq:
+                    yield event
+            known, position, end_bytes = chunk.first_seq, chunk.last_seq, chunk.end_bytes
+
+
+def _row_before(connection: sqlite3.Connection, after_seq: int) -> tuple[int | None, int | None]:
+    """Return number and end of the row that `after_seq` is in or behind; it need not be whole itself."""
+    try:
+        found: tuple[int, int | None] | None = connection.execute(_BEFORE, (after_seq,)).fetchone()
+    except sqlite3.Error as exc:
+        if not chunks.is_damage(exc):
+            raise
+        found = None
+    return found or (None, None)
+
+
+def _refuse_hole(chunk: Chunk, *, position: int, end_bytes: int | None) -> None:
+    """Raise `Damaged` if there was a row between `position` and this one."""
+    is_known = end_bytes is not None and chunk.start_bytes is not None
+    if is_known and chunk.start_bytes != end_bytes and chunk.first_seq > position + 1:
+        raise Damaged(f"a row before event {chunk.first_seq} is gone")
+
+
+def read_head(connection: sqlite3.Connection) -> int:
+    """Return the highest number ever given."""
+    return int(connection.execute(HEAD).fetchone()[0])
+
+
+def read_holdings(connection: sqlite3.Connection) -> Holdings:
+    """Return what retention decides by: sizes, and the oldest rows."""
+    found = connection.execute(
+        "SELECT first_seq, last_seq, committed_at, length(events) FROM chunks ORDER BY first_seq LIMIT ?",
+        (_LOOK_ROWS,),
+    ).fetchall()
+    ends = [row[0] - 1 for row in found[1:]] + [read_head(connection)]
+    rows = [
+        Row(min(last, end), committed_at, size)
+        for (_, last, committed_at, size), end in zip(found, ends, strict=False)
+    ]
+    page_bytes, pages, free = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    used_bytes = (pages - free) * page_bytes
+    return Holdings(
+        rows=rows,
+        event_bytes=_event_bytes(connection, used_bytes),
+        used_bytes=used_bytes,
+        free_pages=free,
+        pages=pages,
+    )
+
+
+def _event_bytes(connection: sqlite3.Connection, used_bytes: int) -> int:
+    """Return the bytes of all rows of events; for rows of schema 1, which do not tell, those of the file."""
+    oldest = connection.execute(
+        "SELECT end_bytes - length(events) FROM chunks ORDER BY first_seq LIMIT 1"
+    ).fetchone()
+    newest = connection.execute("SELECT end_bytes FROM chunks ORDER BY first_seq DESC LIMIT 1").fetchone()
+    if oldest is None:
+        return 0
+    return used_bytes if oldest[0] is None else int(newest[0] - oldest[0])
+
+
 def read_states(connection: sqlite3.Connection, *, prefix: str) -> dict[str, bytes]:
-    """Return every state whose key begins with `prefix`, ordered by key."""
+    """Return every state whose key begins with `prefix`, ordered by key.
+
+    Raises:
+        Damaged: one is not what was stored.
+    """
     rows = connection.execute(
         "SELECT key, value FROM state WHERE substr(key, 1, length(:prefix)) = :prefix ORDER BY key",
         {"prefix": prefix},
     )
-    return {key: bytes(value) for key, value in rows}
+    return {key: unseal(key, value) for key, value in rows}

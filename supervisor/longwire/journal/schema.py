@@ -1,24 +1,32 @@
-"""The journal's file: how it is opened, what is in it, and which files are refused.
+"""The journal's file: how it is made and opened.
 
 Events lie in *chunks*, one row for up to some hundred consecutive ones, because a row each cost three
 times the CPU, and because sqlite3 gives up and regains the GIL at each row: beside a busy event loop one
 `executemany` of 1,000 rows took seconds (170 rows/s, measured), one row a few milliseconds.
-The tables of deduplication are explained in `dedup.py`.
+What is in the file is in `migrations.py`, what is refused in `integrity.py`.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from longwire.journal.integrity import examine, refusal, refuse_damaged_wal
+from longwire.journal.migrations import SCHEMA_VERSION, migrate
+from longwire.journal.wal import wal_path
 from longwire_protocol.errors import ConfigError, Problem
 
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version`; a file with a newer one was written by a newer release and is refused."""
-
-APPLICATION_ID = 0x4C57_4A4C
-"""`PRAGMA application_id`, «LWJL»: tells a journal from another program's database."""
+__all__ = [
+    "SCHEMA_VERSION",
+    "connect",
+    "create",
+    "draft_of",
+    "install",
+    "open_for_reading",
+    "open_for_writing",
+]
 
 BUSY_TIMEOUT_S = 0.1
 """How long SQLite itself waits for another process's lock. Short: our own retry can be interrupted."""
@@ -26,24 +34,7 @@ BUSY_TIMEOUT_S = 0.1
 _WRITER_CACHE_KIB = 32 * 1024
 _READER_CACHE_KIB = 4 * 1024
 _PAGE_BYTES = 8192  # of 4096, each chunk takes twice the writes; larger ones gain little (measured)
-_CHECKPOINT_PAGES = 4096  # 32 MiB of WAL: a checkpoint stalls commits, so few of them, but each bounded
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
-
-_SCHEMA = """
-CREATE TABLE chunks (
-    first_seq INTEGER PRIMARY KEY,
-    last_seq INTEGER NOT NULL,
-    committed_at REAL NOT NULL,
-    events BLOB NOT NULL
-);
-CREATE TABLE high_water (seq INTEGER NOT NULL);
-INSERT INTO high_water VALUES (0);
-CREATE TABLE key_log (first_seq INTEGER PRIMARY KEY, committed_at REAL NOT NULL, digests BLOB NOT NULL);
-CREATE TABLE sealed_keys (run INTEGER, digest BLOB, PRIMARY KEY (run, digest)) WITHOUT ROWID;
-CREATE TABLE key_runs (run INTEGER PRIMARY KEY, newest_at REAL NOT NULL);
-CREATE TABLE key_filters (filter INTEGER PRIMARY KEY, covers_run INTEGER NOT NULL, bits BLOB NOT NULL);
-CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-"""
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -54,28 +45,75 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             It is left as it is.
     """
     try:
-        _make_private(path)
-        connection = _connect(path, mode="rw")
-        _prepare(connection, path)
+        if not path.exists() and not wal_path(path).exists():
+            create(path)
+        if not path.exists():
+            raise refusal(path, "is missing, though its -wal is there; put both back, or a backup")
+        path.chmod(0o600)  # SQLite gives -wal and -shm the same mode
+        version = _examined(path)
+        connection = connect(path, mode="rw")
+        try:
+            _set_up(connection)
+            migrate(connection, version=version)
+        except BaseException:
+            connection.close()
+            raise
     except (sqlite3.Error, OSError) as exc:
-        raise _refusal(path, f"cannot be opened as the journal: {exc}; the file was left as it is") from exc
+        text = f"{path} cannot be opened as the journal: {exc}; the file was left as it is"
+        raise ConfigError([Problem("supervisor.data_dir", text)]) from exc
     return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection to a journal that is open for writing in this process."""
-    connection = _connect(path, mode="ro")
+    """Return a read-only connection to a journal that is open for writing, here or in another process."""
+    connection = connect(path, mode="ro")
     connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     return connection
 
 
-def _make_private(path: Path) -> None:
-    """Make the file if need be, readable by its owner alone; SQLite gives -wal and -shm the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+def create(path: Path) -> None:
+    """Make an empty journal, whole or not at all: so an empty file at `path` is never one of ours.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be made.
+    """
+    install(draft_of(path), path)
 
 
-def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+def draft_of(path: Path) -> Path:
+    """Make an empty journal beside `path`, private and of the newest version, and return where.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be made.
+    """
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(connect(draft, mode="rw")) as connection:
+        # Both can be chosen for an empty file only; with the second, freed pages can be given back.
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        migrate(connection, version=0)
+    return draft
+
+
+def install(draft: Path, path: Path) -> None:
+    """Put a finished file in its place so that it survives a power cut; it replaces what is there."""
+    fd = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    """Return a connection with `mode` «ro» or «rw» to a database that exists."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -85,50 +123,22 @@ def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
     )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to the present schema, or raise `ConfigError` and close the connection."""
-    try:
-        version = _refuse_foreign(connection, path)
-        # Not in a transaction: SQLite changes none of these inside one. The first is for a new file only.
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        if version == 0:
-            _create(connection)
-        connection.execute("SELECT seq FROM high_water").fetchone()
-    except BaseException:
-        connection.close()
-        raise
+def _examined(path: Path) -> int:
+    """Look the file over on a connection that cannot change it, and return its version."""
+    wal = wal_path(path)
+    had_wal = wal.exists() and wal.stat().st_size > 0  # a reader leaves an empty one behind
+    with closing(connect(path, mode="ro")) as connection:
+        version = examine(connection, path, had_wal=had_wal)
+    refuse_damaged_wal(path)
+    return version
 
 
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the file's schema version, 0 for an empty file."""
-    version = _pragma(connection, "user_version")
-    if _pragma(connection, "application_id") == APPLICATION_ID:
-        if version > SCHEMA_VERSION:
-            text = (
-                f"was written by a newer Longwire (schema {version}, this one knows {SCHEMA_VERSION}); "
-                "install that version again, or use another data_dir"
-            )
-            raise _refusal(path, text)
-        return version
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise _refusal(path, "is a database of another program; use another data_dir")
-    return 0
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """Make the tables in one transaction, so that a crash leaves an empty file or a whole schema."""
-    pragmas = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {pragmas} COMMIT;")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _refusal(path: Path, text: str) -> ConfigError:
-    return ConfigError([Problem("supervisor.data_dir", f"{path} {text}")])
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    # `Store.checkpoint` does it, between commits: see `wal.py`.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    # Debian's SQLite overwrites what is deleted with zeros, through the WAL: 5 times the time (measured).
+    connection.execute("PRAGMA secure_delete = OFF")

@@ -2,26 +2,24 @@
 
 Numbers: a group's new events get the numbers after the last stored one. Whoever deletes chunks records the
 high-water mark in the same transaction (`remove_before`), so that a number is never given twice.
+
+Upkeep (removing, giving pages back, folding the WAL in) is done in steps between groups, each short enough
+for the group that waits meanwhile.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-import msgspec
-
+from longwire.journal import chunks
+from longwire.journal.checksums import seal
 from longwire.journal.dedup import DedupIndex
 from longwire.journal.records import Arrivals, Commit, Stored
+from longwire.journal.wal import WalGauge
 from longwire_protocol.frames import HandedOver
-
-CHUNK_EVENTS = 256
-"""Most events of one row; a reader decodes a whole row to get one event of it."""
-
-CHUNK_BYTES = 1024 * 1024
-"""A row over this many bytes of bodies is ended, so it may be larger by one event."""
 
 HEAD = """
 SELECT max((SELECT seq FROM high_water),
@@ -29,7 +27,12 @@ SELECT max((SELECT seq FROM high_water),
 """
 """The highest number ever given, as a query."""
 
-_encode = msgspec.msgpack.Encoder().encode
+STEP_S = 0.004
+"""How long a step of upkeep works before it commits; a group that came meanwhile waits for 1 to 2 ms more."""
+
+_VACUUM_PAGES = 32  # 0.4 ms, measured; between two looks at the clock
+
+_CHECKPOINT_FRAMES = 4096  # 32 MiB of WAL: a checkpoint stalls commits, so few of them, but each bounded
 
 
 class Store:
@@ -48,6 +51,22 @@ class Store:
         self._wall_clock = wall_clock
         self._dedup = DedupIndex(connection, window_s=dedup_window_s)
         self._head = int(connection.execute(HEAD).fetchone()[0])
+        left = connection.execute("SELECT removed_to, end_bytes FROM high_water").fetchone()
+        newest = chunks.last(connection)
+        self._removed_to = int(left[0])
+        self._end_bytes = max(int(left[1]), (newest and newest.end_bytes) or 0)
+        self._wal = WalGauge(connection)
+        self._checkpoint_at = 0  # at once: the file is to say that a log follows
+
+    @property
+    def removed_to(self) -> int:
+        """Every event up to this number was removed."""
+        return self._removed_to
+
+    @property
+    def is_checkpoint_due(self) -> bool:
+        """Whether `checkpoint` should follow, because the WAL grows without it."""
+        return self._wal.frames >= self._checkpoint_at
 
     @property
     def head(self) -> int:
@@ -70,13 +89,14 @@ class Store:
             admission = self._dedup.admit(arrivals, first_seq=self._head + 1, now=now)
             commits = _number(arrivals, admission.duplicates, last_seq=self._head)
             stored = [event for commit in commits for event in commit.stored]
-            self._insert(stored, now=now)
+            end_bytes = chunks.insert(self._connection, stored, now=now, end_bytes=self._end_bytes)
             self._put_states(states)
             if self._before_commit is not None:
                 self._before_commit()
         self._dedup.remember(admission)
         if stored:
             self._head = stored[-1].seq
+            self._end_bytes = end_bytes
         return commits
 
     def seal(self) -> None:
@@ -85,18 +105,76 @@ class Store:
             self._dedup.seal(now=self._wall_clock())
         self._dedup.sealed()
 
-    def remove_before(self, seq: int) -> None:
-        """Delete events below `seq`, whole chunks only: some may stay until a later call."""
+    def remove_before(self, seq: int, *, within_s: float = STEP_S) -> bool:
+        """Delete the oldest events below `seq`, whole chunks only, for about so long.
+
+        Returns:
+            Whether nothing is left to remove below `seq`; if not, call it again.
+        """
+        until = time.monotonic() + within_s
+        removed_to, is_done = self._removed_to, False
         with self._transaction():
-            self._connection.execute("UPDATE high_water SET seq = max(seq, ?)", (self._head,))
-            self._connection.execute("DELETE FROM chunks WHERE last_seq < ?", (seq,))
+            while time.monotonic() < until:
+                end = self._oldest_end()
+                if end is None or end >= seq:
+                    is_done = True
+                    break
+                self._connection.execute("DELETE FROM chunks WHERE first_seq <= ?", (end,))
+                removed_to = end
+            self._connection.execute(
+                "UPDATE high_water SET seq = max(seq, ?), end_bytes = ?, removed_to = ?",
+                (self._head, self._end_bytes, removed_to),
+            )
+        self._removed_to = removed_to
+        return is_done
+
+    def give_back(self, pages: int, *, within_s: float = STEP_S) -> int:
+        """Return up to so many free pages to the file system, for about so long; return how many are left."""
+        until = time.monotonic() + within_s
+        while pages > 0 and time.monotonic() < until:
+            # A script, because `execute` takes only the first page's step of it.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({min(pages, _VACUUM_PAGES)})")
+            pages -= _VACUUM_PAGES
+        return max(0, pages)
+
+    def checkpoint(self) -> None:
+        """Fold the WAL into the file and begin it anew, as far as readers let it; see `wal.py`."""
+        is_starved = self._wal.frames > 2 * _CHECKPOINT_FRAMES
+        self._mark(is_whole=False)
+        try:
+            # Readers that follow each other closely keep the log from beginning anew: then wait for a gap
+            # between them, for up to `BUSY_TIMEOUT_S`.
+            mode = "RESTART" if is_starved else "PASSIVE"
+            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        finally:
+            self._mark(is_whole=True)
+            self._checkpoint_at = self._wal.frames + _CHECKPOINT_FRAMES
 
     def checkpoint_and_close(self) -> None:
         """Fold the WAL into the file, if nobody holds it, and close."""
         try:
+            self._mark(is_whole=True)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             self._connection.close()
+            self._wal.close()
+
+    def _oldest_end(self) -> int | None:
+        """Return the number of the last event of the oldest row."""
+        rows = self._connection.execute(
+            "SELECT first_seq, last_seq FROM chunks ORDER BY first_seq LIMIT 2"
+        ).fetchall()
+        # The next row bounds it, so that a damaged number takes nothing else along.
+        return min((rows[0][1], *(first - 1 for first, _ in rows[1:]))) if rows else None
+
+    def _mark(self, *, is_whole: bool) -> None:
+        self._connection.execute(
+            """
+            UPDATE high_water SET is_whole = ?, newest_seq =
+                coalesce((SELECT last_seq FROM chunks ORDER BY first_seq DESC LIMIT 1), 0)
+            """,
+            (is_whole,),
+        )
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -110,18 +188,14 @@ class Store:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _insert(self, stored: list[Stored], *, now: float) -> None:
-        for chunk in _chunks(stored):
-            self._connection.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?)", (chunk[0].seq, chunk[-1].seq, now, _encode(chunk))
-            )
-
     def _put_states(self, states: Mapping[str, bytes | None]) -> None:
         for key, value in states.items():
             if value is None:
                 self._connection.execute("DELETE FROM state WHERE key = ?", (key,))
             else:
-                self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO state VALUES (?, ?)", (key, seal(key, value))
+                )
 
 
 def _number(arrivals: Sequence[Arrivals], duplicates: frozenset[int], *, last_seq: int) -> list[Commit]:
@@ -142,15 +216,3 @@ def _number(arrivals: Sequence[Arrivals], duplicates: frozenset[int], *, last_se
         last_seq += len(stored)
         commits.append(Commit(stored, known))
     return commits
-
-
-def _chunks(stored: list[Stored]) -> Iterator[list[Stored]]:
-    """Cut the events into rows of at most `CHUNK_EVENTS`, each ended once it is over `CHUNK_BYTES`."""
-    start = size = 0
-    for end, event in enumerate(stored, 1):
-        size += len(event.body)
-        if end - start == CHUNK_EVENTS or size > CHUNK_BYTES:
-            yield stored[start:end]
-            start, size = end, 0
-    if start < len(stored):
-        yield stored[start:]

@@ -14,10 +14,11 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from longwire.journal.errors import JournalUnavailable
 from longwire.journal.records import Arrivals, Commit, JournalSettings
 from longwire.journal.store import Store
 
@@ -32,6 +33,14 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
     """On the monotonic clock."""
 
 
+class Job(msgspec.Struct, frozen=True, eq=False):
+    """A short piece of upkeep."""
+
+    work: Callable[[Store], Any]
+    answer: asyncio.Future[Any]
+    """Gets what `work` returns, or `JournalUnavailable`; touched on the event loop only."""
+
+
 class Group(msgspec.Struct, eq=False):
     """What one transaction writes, and what became of it."""
 
@@ -39,8 +48,15 @@ class Group(msgspec.Struct, eq=False):
     states: dict[str, bytes | None]
     waiters: list[asyncio.Future[None]]
     """Resolved once the states are on disk; touched on the event loop only."""
+    job: Job | None = None
+    """To be done after the rest."""
     commits: list[Commit] = []
     """One per batch."""
+
+    @property
+    def is_worth_a_commit(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.batches or self.states or self.waiters)
 
 
 class Sink(Protocol):
@@ -52,8 +68,11 @@ class Sink(Protocol):
     def troubled(self, reason: str | None) -> None:
         """Commits fail, for this reason; or, with `None`, they work again."""
 
+    def finished(self, answer: asyncio.Future[Any], result: object) -> None:
+        """A piece of upkeep returned this, or failed with this."""
+
     def ended(self, *, unsaved: list[asyncio.Future[None]], is_complete: bool) -> None:
-        """The thread is done; `is_complete` tells whether all that waited was written."""
+        """The thread is done; `unsaved` wait in vain, `is_complete` tells whether all was written."""
 
 
 class Writer:
@@ -72,6 +91,7 @@ class Writer:
         self._states: dict[str, bytes | None] = {}
         self._states_due_at: float | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        self._job: Job | None = None
         self._close_by: float | None = None
         # Only on the writer's thread.
         self._reason: str | None = None
@@ -98,6 +118,12 @@ class Writer:
             self._waiters.append(waiter)
             self._wake.notify()
 
+    def submit_job(self, job: Job) -> None:
+        """Have a piece of upkeep done, behind all that waits now; only one may wait at a time."""
+        with self._wake:
+            self._job = job
+            self._wake.notify()
+
     def close(self, *, timeout_s: float) -> None:
         """Have what waits written, tried for so long, and the thread end. Returns at once."""
         with self._wake:
@@ -118,12 +144,26 @@ class Writer:
     def _write_all(self) -> list[asyncio.Future[None]] | None:
         """Write until closed; `None` if nothing is left, else those who waited for what is."""
         while (group := self._take()) is not None:
-            if not self._write(group):
+            job = [] if group.job is None else [group.job.answer]
+            if group.is_worth_a_commit and not self._write(group):
                 with self._wake:
-                    return group.waiters + self._waiters
+                    return [*group.waiters, *self._waiters, *job]
+            if group.job is not None:
+                self._do(group.job)
             if self._store.is_seal_due:
                 self._tidy(self._store.seal)
+            if self._store.is_checkpoint_due:
+                self._tidy(self._store.checkpoint)
         return None
+
+    def _do(self, job: Job) -> None:
+        result: object
+        try:
+            result = job.work(self._store)
+        except sqlite3.Error as exc:
+            result = JournalUnavailable(f"the journal's upkeep failed: {exc}")
+            result.__cause__ = exc
+        self._post(lambda: self._sink.finished(job.answer, result))
 
     def _take(self) -> Group | None:
         """Wait for something to write and take all of it; `None` when closing and nothing is left."""
@@ -133,13 +173,13 @@ class Writer:
                     return None
                 due_at = self._states_due_at
                 self._wake.wait(None if due_at is None else max(0.0, due_at - monotonic()))
-            group = Group(self._batches, self._states, self._waiters)
-            self._batches, self._states, self._waiters = [], {}, []
+            group = Group(self._batches, self._states, self._waiters, self._job)
+            self._batches, self._states, self._waiters, self._job = [], {}, [], None
             self._states_due_at = None
             return group
 
     def _is_due(self) -> bool:
-        if self._batches or self._waiters:
+        if self._batches or self._waiters or self._job is not None:
             return True
         if self._states_due_at is None:
             return False

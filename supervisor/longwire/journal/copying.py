@@ -1,0 +1,220 @@
+"""A copy of a journal, row by row: of one in use, or of what can still be read of a damaged one.
+
+SQLite's own ways do not fit: `VACUUM INTO` reads in one transaction, for whose length the write-ahead log of
+a supervisor at work cannot begin anew; the backup API begins again at each commit of another process. But
+rows of events never change. So they are read a few MiB at a time, each time in a transaction of its own,
+and only what came since and the other tables together at the end. Every checksum is looked at on the way.
+
+A copy is a journal of its own that nobody has open, in a single file, and takes no free pages along.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+
+from longwire.journal import chunks
+from longwire.journal.checksums import Damaged, unseal
+from longwire.journal.chunks import Chunk
+from longwire.journal.integrity import refuse_foreign
+from longwire.journal.migrations import SCHEMA_VERSION
+from longwire.journal.schema import connect, draft_of, install
+from longwire_protocol.errors import ConfigError, Problem
+
+_BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_ROWS = 1000
+_BUSY_S = 5.0
+_NUMBERS_LEFT_OUT = 1_000_000
+"""Numbers a recovered journal skips: more than events fit into a write-ahead log that was lost."""
+
+_NO_HEAD = 2**62
+
+
+class Copy(msgspec.Struct, kw_only=True):
+    """What was copied, and what was not."""
+
+    rows: int = 0
+    first_seq: int | None = None
+    last_seq: int = 0
+    """Of the last event that was copied."""
+    size_bytes: int = 0
+    """Of the events."""
+    gaps: list[tuple[int, int]] = []
+    """Numbers, ends included, between which events are gone."""
+    lost_states: list[str] = []
+    """Keys of small state that is gone: `subscription/NAME` is a position."""
+    damaged_tables: list[str] = []
+    """Other tables of which a part is gone: with keys, a redelivery may be taken for a new event."""
+
+
+def copy(source: Path, target: Path) -> Copy:
+    """Write a copy of a sound journal, in use or not, to `target`; what was there is replaced at the end.
+
+    Raises:
+        Damaged: it is not sound.
+        ConfigError: it is not a journal of this version.
+        sqlite3.Error, OSError: it cannot be read, or the copy not be written; nothing is left of it.
+    """
+    return _copy(source, target, is_salvage=False)
+
+
+def salvage(source: Path, target: Path) -> Copy:
+    """Write what can be read of a journal that nobody has open to `target`.
+
+    The numbers of new events begin far above all that were given, as it is not known which were. Where rows
+    are gone, the copy has a hole, which its readers will be told of.
+
+    Raises:
+        Damaged: there is nothing left of the events.
+        ConfigError, sqlite3.Error, OSError: as `copy`.
+    """
+    return _copy(source, target, is_salvage=True)
+
+
+def _copy(source: Path, target: Path, *, is_salvage: bool) -> Copy:
+    draft = draft_of(target)
+    try:
+        with closing(connect(source, mode="ro")) as reader, closing(connect(draft, mode="rw")) as writer:
+            reader.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
+            _refuse_other_versions(reader, source)
+            copying = _Copying(reader, writer, is_salvage=is_salvage)
+            copying.run()
+        install(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return copying.copy
+
+
+def _refuse_other_versions(reader: sqlite3.Connection, source: Path) -> None:
+    version = refuse_foreign(reader, source)
+    if version != SCHEMA_VERSION:
+        text = f"{source} is of an earlier version (schema {version}); `longwire run` brings it forward"
+        raise ConfigError([Problem("supervisor.data_dir", text)])
+
+
+class _Copying:
+    """One copy in the making: `writer` has an empty journal that is thrown away if anything fails."""
+
+    def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, *, is_salvage: bool) -> None:
+        self.copy = Copy()
+        self._reader = reader
+        self._writer = writer
+        self._is_salvage = is_salvage
+        self._end_bytes: int | None = None
+
+    def run(self) -> None:
+        self._writer.execute("PRAGMA journal_mode = OFF")
+        self._writer.execute("PRAGMA synchronous = OFF")
+        self._writer.execute("BEGIN")
+        if self._is_salvage:
+            self._salvage_events()
+        else:
+            while self._copy_events():
+                pass
+            self._reader.execute("BEGIN")
+            while self._copy_events():  # what came meanwhile, now together with the rest
+                pass
+        for table in self._tables():
+            self._copy_table(table)
+        self._finish()
+        self._writer.execute("COMMIT")
+
+    def _copy_events(self) -> bool:
+        """Copy a few MiB of rows; false when there are no more."""
+        size = 0
+        rows = self._reader.execute(
+            f"SELECT {chunks.COLUMNS} FROM chunks WHERE first_seq > ? ORDER BY first_seq LIMIT {_BATCH_ROWS}",  # noqa: S608
+            (self.copy.last_seq,),
+        )
+        with closing(rows):
+            for row in rows:
+                chunk = Chunk(*row)
+                chunks.verify(chunk)
+                self._keep(chunk)
+                size += len(chunk.events)
+                if size > _BATCH_BYTES:
+                    break
+        return size > 0
+
+    def _salvage_events(self) -> None:
+        position = 0
+        while (chunk := chunks.next_whole(self._reader, position, head=_NO_HEAD)) is not None:
+            self._keep(chunk)
+            position = chunk.last_seq
+
+    def _keep(self, chunk: Chunk) -> None:
+        copy = self.copy
+        if self._end_bytes is not None and chunk.start_bytes not in {None, self._end_bytes}:
+            copy.gaps.append((copy.last_seq + 1, chunk.first_seq - 1))
+        self._writer.execute(
+            f"INSERT INTO chunks ({chunks.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+            chunk,
+        )
+        copy.rows += 1
+        copy.size_bytes += len(chunk.events)
+        copy.first_seq = chunk.first_seq if copy.first_seq is None else copy.first_seq
+        copy.last_seq, self._end_bytes = chunk.last_seq, chunk.end_bytes
+
+    # All tables but that of events.
+
+    def _tables(self) -> list[str]:
+        found = self._writer.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'chunks' ORDER BY name"
+        )
+        return [name for (name,) in found]
+
+    def _copy_table(self, table: str) -> None:
+        self._writer.execute(f'DELETE FROM "{table}"')  # noqa: S608  # a name of our own schema
+        try:
+            self._copy_rows(table, "ASC")
+        except (sqlite3.Error, Damaged) as exc:
+            if not self._is_salvage or (isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc)):
+                raise
+            self.copy.damaged_tables.append(table)
+            with suppress(sqlite3.DatabaseError):  # what lies behind the damage
+                self._copy_rows(table, "DESC")
+
+    def _copy_rows(self, table: str, order: str) -> None:
+        rows = self._reader.execute(f'SELECT * FROM "{table}" ORDER BY 1 {order}')  # noqa: S608
+        marks = ", ".join("?" for _ in rows.description)
+        with closing(rows):
+            self._writer.executemany(
+                f'INSERT OR IGNORE INTO "{table}" VALUES ({marks})',  # noqa: S608
+                self._whole_states(rows) if table == "state" else rows,
+            )
+
+    def _whole_states(self, rows: sqlite3.Cursor) -> Iterator[tuple[str, bytes]]:
+        for key, value in rows:
+            try:
+                unseal(key, value)
+            except Damaged:
+                if not self._is_salvage:
+                    raise
+                self.copy.lost_states.append(key)
+            else:
+                yield key, value
+
+    def _finish(self) -> None:
+        """Make the numbers fit what was copied."""
+        known = self._writer.execute("SELECT newest_seq > removed_to FROM high_water").fetchone()
+        if known is None:
+            self._writer.execute("INSERT INTO high_water (seq) VALUES (0)")
+        values = {"last": self.copy.last_seq, "end": self._end_bytes or 0, "skip": _NUMBERS_LEFT_OUT}
+        if self._is_salvage:
+            if not self.copy.rows and known != (0,):
+                raise Damaged("there were events, and none of them can be found")
+            # One byte that no row has: what comes next does not follow what was saved.
+            self._writer.execute(
+                "UPDATE high_water SET seq = max(seq, :last) + :skip, end_bytes = max(end_bytes, :end) + 1",
+                values,
+            )
+        self._writer.execute("UPDATE high_water SET is_whole = 1, newest_seq = :last", values)
+        # Retention may have overtaken the copying.
+        (removed_to,) = self._writer.execute("SELECT removed_to FROM high_water").fetchone()
+        self._writer.execute(
+            "DELETE FROM chunks WHERE first_seq <= :end AND last_seq <= :end", {"end": removed_to}
+        )

@@ -1,0 +1,91 @@
+"""The write-ahead log beside the journal: how long it is, whether it is missing, whether part of it is lost.
+
+**Missing.** Without its `-wal` a file that was in use looks perfectly sound, only older: events that were
+acknowledged are gone and their numbers would be given again. So before the log is folded in, the file is
+marked as not whole, and the first commit after it, in the log, marks it as whole again. What stands in
+the file then tells a log that was folded in by somebody (another SQLite program that closed the file
+last, or we at a clean stop) from one that was taken away.
+
+**Damaged.** SQLite ends recovery at the first frame that fails its checksum and takes that for the end. The
+frames behind it tell whether it was: a commit begins only after the one before it was synced, so of what a
+crash tore at most the last commit can be unreadable. Two commits behind the end mean damage.
+
+Layout: https://www.sqlite.org/walformat.html.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+_HEADER_BYTES = 32
+_FRAME_HEADER_BYTES = 24
+_SHM_FRAMES_AT = 16  # `mxFrame` of the index header in -shm, in the machine's own byte order
+_FRAMES = struct.Struct("=I")
+
+
+def wal_path(path: Path) -> Path:
+    """Return where SQLite keeps the log of the database at `path`."""
+    return path.with_name(path.name + "-wal")
+
+
+def shm_path(path: Path) -> Path:
+    """Return where SQLite keeps the index of that log."""
+    return path.with_name(path.name + "-shm")
+
+
+class WalGauge:
+    """Says how long the log is at present, for about a microsecond.
+
+    SQLite's locks belong to the process and go when *any* descriptor of the file is closed. So the
+    descriptor stays open until `close`, which comes after the connection's own.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        name = connection.execute("PRAGMA database_list").fetchone()[2]
+        self._fd = os.open(shm_path(Path(name)), os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def frames(self) -> int:
+        """Pages in the log that count; 0 after it was begun anew."""
+        return int(_FRAMES.unpack(os.pread(self._fd, _FRAMES.size, _SHM_FRAMES_AT))[0])
+
+    def close(self) -> None:
+        """Give the descriptor back; the connection is closed."""
+        os.close(self._fd)
+
+
+def count_unread_commits(path: Path) -> int:
+    """Return how many commits lie behind what SQLite recovered of the log; over 1 means damage.
+
+    To be called after a connection has read the database and was closed, and before another one writes.
+    """
+    try:
+        with shm_path(path).open("rb") as shm:
+            (recovered,) = _FRAMES.unpack(shm.read(_SHM_FRAMES_AT + _FRAMES.size)[_SHM_FRAMES_AT:])
+        with wal_path(path).open("rb") as log:
+            return _count_commits(log, after_frame=recovered)
+    except (FileNotFoundError, struct.error):
+        return 0
+
+
+def _count_commits(log: BinaryIO, *, after_frame: int) -> int:
+    header = log.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES:
+        return 0
+    _, _, page_bytes, _, salt, _, _ = struct.unpack(">4I8s2I", header)
+    commits = 0
+    frame_bytes = _FRAME_HEADER_BYTES + page_bytes
+    position = _HEADER_BYTES + after_frame * frame_bytes
+    while True:
+        log.seek(position)
+        frame = log.read(_FRAME_HEADER_BYTES)
+        if len(frame) < _FRAME_HEADER_BYTES:
+            return commits
+        _, pages_after_commit, frame_salt, _ = struct.unpack(">2I8sQ", frame)
+        if frame_salt == salt and pages_after_commit:
+            commits += 1
+        position += frame_bytes
