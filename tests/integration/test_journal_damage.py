@@ -335,6 +335,23 @@ async def survey_recovered(path: Path) -> int:
         return len(sound)
 
 
+def test_of_a_file_that_was_cut_off_what_is_left_is_saved(path: Path) -> None:
+    asyncio.run(make(path))
+    whole = path.read_bytes()
+    saved: list[int] = []
+    for pages in range(len(whole) // PAGE - 1, len(whole) // PAGE // 2, -1):
+        for file in path.parent.glob("journal.db*"):
+            file.unlink()
+        path.write_bytes(whole[: pages * PAGE])
+        try:
+            saved.append(recover(path)[0].rows)
+        except ConfigError:
+            continue
+        assert asyncio.run(survey_recovered(path)) == saved[-1] * EACH
+    assert len(saved) > len(whole) // PAGE // 4
+    assert max(saved) >= COMMITS - 2
+
+
 def test_a_file_of_which_nothing_can_be_read_is_left_as_it_is(path: Path) -> None:
     path.write_bytes(b"This is not a database. " * 1000)
     with pytest.raises(ConfigError, match="backup"):

@@ -97,9 +97,9 @@ def _verify(chunk: Chunk) -> None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is damaged, rather than busy, full or gone."""
+    """Whether SQLite says that the file is damaged, or lacks what is always there: not busy, full or gone."""
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 def last(connection: sqlite3.Connection) -> Chunk | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from longwire.journal import chunks
+from longwire.journal.carving import carve
 from longwire.journal.checksums import Damaged, unseal
 from longwire.journal.chunks import Chunk
 from longwire.journal.integrity import refuse_foreign
@@ -30,8 +31,6 @@ _BATCH_ROWS = 1000
 _BUSY_S = 5.0
 _NUMBERS_LEFT_OUT = 1_000_000
 """Numbers a recovered journal skips: more than events fit into a write-ahead log that was lost."""
-
-_NO_HEAD = 2**62
 
 
 class Copy(msgspec.Struct, kw_only=True):
@@ -80,8 +79,11 @@ def _copy(source: Path, target: Path, *, is_salvage: bool) -> Copy:
     try:
         with closing(connect(source, mode="ro")) as reader, closing(connect(draft, mode="rw")) as writer:
             reader.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
-            _refuse_other_versions(reader, source)
-            copying = _Copying(reader, writer, is_salvage=is_salvage)
+            if is_salvage:
+                # Without it SQLite reads nothing at all of a file that was cut off.
+                reader.execute("PRAGMA writable_schema = ON")
+            _refuse_other_versions(reader, source, is_salvage=is_salvage)
+            copying = _Copying(reader, writer, saved=carve(source) if is_salvage else None)
             copying.run()
         install(draft, target)
     finally:
@@ -89,8 +91,13 @@ def _copy(source: Path, target: Path, *, is_salvage: bool) -> Copy:
     return copying.copy
 
 
-def _refuse_other_versions(reader: sqlite3.Connection, source: Path) -> None:
-    version = refuse_foreign(reader, source)
+def _refuse_other_versions(reader: sqlite3.Connection, source: Path, *, is_salvage: bool) -> None:
+    try:
+        version = refuse_foreign(reader, source)
+    except sqlite3.DatabaseError as exc:
+        if is_salvage and chunks.is_damage(exc):
+            return  # the header is damaged; the rows of events can be found without it
+        raise
     if version != SCHEMA_VERSION:
         text = f"{source} is of an earlier version (schema {version}); `longwire run` brings it forward"
         raise ConfigError([Problem("supervisor.data_dir", text)])
@@ -99,19 +106,22 @@ def _refuse_other_versions(reader: sqlite3.Connection, source: Path) -> None:
 class _Copying:
     """One copy in the making: `writer` has an empty journal that is thrown away if anything fails."""
 
-    def __init__(self, reader: sqlite3.Connection, writer: sqlite3.Connection, *, is_salvage: bool) -> None:
+    def __init__(
+        self, reader: sqlite3.Connection, writer: sqlite3.Connection, *, saved: Iterator[Chunk] | None
+    ) -> None:
         self.copy = Copy()
         self._reader = reader
         self._writer = writer
-        self._is_salvage = is_salvage
+        self._saved = saved
         self._end_bytes: int | None = None
 
     def run(self) -> None:
         self._writer.execute("PRAGMA journal_mode = OFF")
         self._writer.execute("PRAGMA synchronous = OFF")
         self._writer.execute("BEGIN")
-        if self._is_salvage:
-            self._salvage_events()
+        if self._saved is not None:
+            for chunk in self._saved:
+                self._keep(chunk)
         else:
             while self._copy_events():
                 pass
@@ -140,12 +150,6 @@ class _Copying:
                     break
         return size > 0
 
-    def _salvage_events(self) -> None:
-        position = 0
-        while (chunk := chunks.next_whole(self._reader, position, head=_NO_HEAD)) is not None:
-            self._keep(chunk)
-            position = chunk.last_seq
-
     def _keep(self, chunk: Chunk) -> None:
         copy = self.copy
         if self._end_bytes is not None and chunk.start_bytes not in {None, self._end_bytes}:
@@ -172,7 +176,7 @@ class _Copying:
         try:
             self._copy_rows(table, "ASC")
         except (sqlite3.Error, Damaged) as exc:
-            if not self._is_salvage or (isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc)):
+            if self._saved is None or (isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc)):
                 raise
             self.copy.damaged_tables.append(table)
             with suppress(sqlite3.DatabaseError):  # what lies behind the damage
@@ -192,7 +196,7 @@ class _Copying:
             try:
                 unseal(key, value)
             except Damaged:
-                if not self._is_salvage:
+                if self._saved is None:
                     raise
                 self.copy.lost_states.append(key)
             else:
@@ -204,7 +208,7 @@ class _Copying:
         if known is None:
             self._writer.execute("INSERT INTO high_water (seq) VALUES (0)")
         values = {"last": self.copy.last_seq, "end": self._end_bytes or 0, "skip": _NUMBERS_LEFT_OUT}
-        if self._is_salvage:
+        if self._saved is not None:
             if not self.copy.rows and known != (0,):
                 raise Damaged("there were events, and none of them can be found")
             # One byte that no row has: what comes next does not follow what was saved.

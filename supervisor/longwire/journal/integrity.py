@@ -50,7 +50,7 @@ def examine(connection: sqlite3.Connection, path: Path, *, had_wal: bool) -> int
     except Damaged as exc:
         raise refusal(path, f"is damaged: {exc}; {_REMEDY}") from exc
     except sqlite3.DatabaseError as exc:
-        if isinstance(exc, sqlite3.OperationalError) and not chunks.is_damage(exc) and not _is_odd(exc):
+        if isinstance(exc, sqlite3.OperationalError) and not chunks.is_damage(exc):
             raise
         raise refusal(path, f"is damaged: {exc}; {_REMEDY}") from exc
     return version
@@ -130,11 +130,6 @@ def _check_newest(connection: sqlite3.Connection) -> None:
     newest_seq, removed_to = connection.execute("SELECT newest_seq, removed_to FROM high_water").fetchone()
     if newest_seq > max(removed_to, 0 if newest is None else newest.last_seq):
         raise Damaged(f"event {newest_seq}, which was the newest, is not there")
-
-
-def _is_odd(error: sqlite3.OperationalError) -> bool:
-    """Whether the file can be read and does not have what every journal has."""
-    return error.sqlite_errorcode == sqlite3.SQLITE_ERROR
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

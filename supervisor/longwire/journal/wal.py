@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,25 +68,28 @@ def count_unread_commits(path: Path) -> int:
         with shm_path(path).open("rb") as shm:
             (recovered,) = _FRAMES.unpack(shm.read(_SHM_FRAMES_AT + _FRAMES.size)[_SHM_FRAMES_AT:])
         with wal_path(path).open("rb") as log:
-            return _count_commits(log, after_frame=recovered)
+            return sum(is_end for _, _, is_end in wal_frames(log, after_frame=recovered))
     except (FileNotFoundError, struct.error):
         return 0
 
 
-def _count_commits(log: BinaryIO, *, after_frame: int) -> int:
+def wal_frames(log: BinaryIO, *, after_frame: int = 0) -> Iterator[tuple[int, int, bool]]:
+    """Give page number, place of its content, and whether a commit ends there, of each frame of this log.
+
+    Frames of an earlier log in the same file are left out. Checksums are not looked at.
+    """
     header = log.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
-        return 0
+        return
     _, _, page_bytes, _, salt, _, _ = struct.unpack(">4I8s2I", header)
-    commits = 0
-    frame_bytes = _FRAME_HEADER_BYTES + page_bytes
-    position = _HEADER_BYTES + after_frame * frame_bytes
+    position = _HEADER_BYTES + after_frame * (_FRAME_HEADER_BYTES + page_bytes)
     while True:
         log.seek(position)
         frame = log.read(_FRAME_HEADER_BYTES)
         if len(frame) < _FRAME_HEADER_BYTES:
-            return commits
-        _, pages_after_commit, frame_salt, _ = struct.unpack(">2I8sQ", frame)
-        if frame_salt == salt and pages_after_commit:
-            commits += 1
-        position += frame_bytes
+            return
+        page, pages_after_commit, frame_salt, _ = struct.unpack(">2I8sQ", frame)
+        position += _FRAME_HEADER_BYTES
+        if frame_salt == salt:
+            yield page, position, bool(pages_after_commit)
+        position += page_bytes
