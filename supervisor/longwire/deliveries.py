@@ -17,7 +17,7 @@ import structlog
 
 from longwire.control import ANSWERED, Answered, ClientPeer
 from longwire.delivery import Filters, Progress, Send, Wanted, Window
-from longwire.journal import Journal, JournalDamaged, JournalError, Page, Stored
+from longwire.journal import EventStore, JournalDamaged, JournalError, Page, Stored
 from longwire_protocol.codec import with_delivery
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Events, Nack, Reply, Request
@@ -74,7 +74,7 @@ class Subscription:
         self,
         name: str,
         window: Window,
-        journal: Journal,
+        journal: EventStore,
         tasks: asyncio.TaskGroup,
         touched: Callable[[Subscription], None],
         lost: Callable[[Gap], None],
@@ -186,7 +186,7 @@ def _frames(sends: list[Send]) -> list[list[msgspec.Raw]]:
 class Deliveries:
     """Every subscription."""
 
-    def __init__(self, journal: Journal, tasks: asyncio.TaskGroup, saved: dict[str, Saved]) -> None:
+    def __init__(self, journal: EventStore, tasks: asyncio.TaskGroup, saved: dict[str, Saved]) -> None:
         self._journal = journal
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
@@ -201,7 +201,7 @@ class Deliveries:
         journal.on_committed = self._committed
 
     @classmethod
-    async def open(cls, journal: Journal, tasks: asyncio.TaskGroup) -> Deliveries:
+    async def open(cls, journal: EventStore, tasks: asyncio.TaskGroup) -> Deliveries:
         """Return the subscriptions as an earlier supervisor left them.
 
         Raises:

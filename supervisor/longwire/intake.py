@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from longwire.children import ChildrenHub, Peer
 from longwire.deliveries import Gap
-from longwire.journal import Arrivals, Commit, Journal
+from longwire.journal import Arrivals, Commit, EventStore
 from longwire.status import AccountStatus
 from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
@@ -29,7 +29,7 @@ class Intake:
         counted: told account, new events and duplicates after each commit.
     """
 
-    def __init__(self, journal: Journal, *, counted: Tell) -> None:
+    def __init__(self, journal: EventStore, *, counted: Tell) -> None:
         self._journal = journal
         self._counted = counted
         self._held: deque[tuple[Peer, HandOver]] = deque()

@@ -31,7 +31,7 @@ from longwire.journal.schema import connect
 from longwire.journal.wal import shm_path, wal_path
 from longwire_protocol.errors import ConfigError
 
-PAGE = 4096
+PAGE = 8192
 COMMITS, EACH, SIZE = 12, 10, 600
 
 

@@ -19,11 +19,11 @@ from typing import BinaryIO, Self
 from longwire.journal import chunks
 from longwire.journal.checksums import Damaged
 from longwire.journal.chunks import Chunk
+from longwire.journal.schema import PAGE_BYTES
 from longwire.journal.wal import wal_frames, wal_path
 
 _LEAF = 0x0D
 _SQLITE_HEADER_BYTES = 100
-_USUAL_PAGE_BYTES = 4096
 _MOST_ROW_BYTES = 64 * 1024 * 1024
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # serial type: bytes
 _REAL, _ZERO, _ONE, _FIRST_BLOB = 7, 8, 9, 12
@@ -40,7 +40,7 @@ class Pages:
         self._in_log: dict[int, int] = {}
         header = self._main.read(_SQLITE_HEADER_BYTES)
         size = int.from_bytes(header[16:18], "big")
-        self.page_bytes = size if size >= 512 and size & (size - 1) == 0 else _USUAL_PAGE_BYTES  # noqa: PLR2004
+        self.page_bytes = size if size >= 512 and size & (size - 1) == 0 else PAGE_BYTES  # noqa: PLR2004
         self.count = path.stat().st_size // self.page_bytes
         if wal_path(path).exists():
             self._log = wal_path(path).open("rb")

@@ -19,6 +19,7 @@ from longwire.journal.wal import wal_path
 from longwire_protocol.errors import ConfigError, Problem
 
 __all__ = [
+    "PAGE_BYTES",
     "SCHEMA_VERSION",
     "connect",
     "create",
@@ -31,9 +32,11 @@ __all__ = [
 BUSY_TIMEOUT_S = 0.1
 """How long SQLite itself waits for another process's lock. Short: our own retry can be interrupted."""
 
+PAGE_BYTES = 8192
+"""Of a new file. With 4096 each chunk takes twice the writes; larger ones gain little (measured)."""
+
 _WRITER_CACHE_KIB = 32 * 1024
 _READER_CACHE_KIB = 4 * 1024
-_PAGE_BYTES = 8192  # of 4096, each chunk takes twice the writes; larger ones gain little (measured)
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -91,7 +94,7 @@ def draft_of(path: Path) -> Path:
     os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(connect(draft, mode="rw")) as connection:
         # Both can be chosen for an empty file only; with the second, freed pages can be given back.
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         migrate(connection, version=0)
     return draft
