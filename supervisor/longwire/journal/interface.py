@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from longwire.journal.records import Arrival, Commit, Page, Stored
+from longwire.journal.records import Arrivals, Commit, Page, Stored
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class EventStore(Protocol):
         """Which events were found to be unreadable; `None` if none were."""
         ...
 
-    def append(self, arrivals: list[Arrival], *, done: Callable[[Commit], None]) -> None:
+    def append(self, arrivals: Arrivals, *, done: Callable[[Commit], None]) -> None:
         """Have the arrivals written in this order; `done` is called once they are durable, never before.
 
         What has a known account and `dedup_key` is not written again.
