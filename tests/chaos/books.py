@@ -31,8 +31,28 @@ def doubled(received: Iterable[Received]) -> list[list[Received]]:
     return [events for events in by_key.values() if len(events) > 1]
 
 
+def skipped(received: Iterable[Received], *, account: str) -> list[str]:
+    """Return what is missing among a loopback's events: each process of it numbers its own from 1.
+
+    It hands them over in order, so whatever of them is on disk is all up to some number.
+    """
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for event in received:
+        if event.account == account and event.key is not None:
+            process, _, number = event.key.rpartition("-")
+            numbers[process].add(int(number))
+    return [
+        f"{process}: {len(found)} events, the last is number {max(found)}"
+        for process, found in numbers.items()
+        if len(found) != max(found)
+    ]
+
+
 def out_of_order(received: Iterable[Received]) -> list[tuple[Received, Received]]:
-    """Return neighbours of a chat that first came in another order than their numbers'."""
+    """Return neighbours of a chat that first came in another order than their numbers'.
+
+    `received` are in the order of first delivery.
+    """
     pairs = [pair for chat in _by_chat(received) for pair in pairwise(chat)]
     return [(earlier, later) for earlier, later in pairs if earlier.seq > later.seq]
 

@@ -1,10 +1,8 @@
-"""A seed, a simulator whose redelivery ladder is short, and a supervisor."""
+"""A simulator whose redelivery ladder is short, a supervisor, and a voice that pytest does not swallow."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +11,16 @@ from chaos.platform import start_simulator
 from harness.longwire import Longwire
 from harness.simulator import Simulator
 
-SHORT_SEED = 20_261_114
-"""Of the campaign in `make test`, so that two runs of the same code differ only in their moments."""
-
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[int]:
-    is_soak = request.node.get_closest_marker("soak") is not None
-    fallback = secrets.randbits(32) if is_soak else SHORT_SEED
-    chosen = int(os.environ.get("LONGWIRE_SEED", fallback))
-    with capsys.disabled():
-        print(f"\n{request.node.name}: LONGWIRE_SEED={chosen}")  # noqa: T201  # to repeat it
-    yield chosen
-    with capsys.disabled():
-        print(capsys.readouterr().out, end="")  # noqa: T201
+def show(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a line now, whatever pytest captures: how to repeat a campaign, and what it went through."""
+
+    def shown(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{line}", end="", flush=True)  # noqa: T201
+
+    return shown
 
 
 @pytest.fixture

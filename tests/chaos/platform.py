@@ -1,4 +1,4 @@
-"""The platforms of a campaign: three apps, what happens on them, and how all of it comes to rest."""
+"""The platforms of a campaign: three apps and a loopback, what happens there, and how it comes to rest."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
 
 LARK_APPS = {"lark-a": "cli_00000000000000aa", "lark-b": "cli_00000000000000bb"}
 DINGTALK_APPS = {"ding": "dingmain"}
+LOOPBACK = "loop"
 ACCOUNT_OF = {app: account for account, app in (LARK_APPS | DINGTALK_APPS).items()}
 
 TIME_SCALE = 3600.0
@@ -26,6 +27,9 @@ TIME_SCALE = 3600.0
 _CHATS = 4
 _EVENT_SHARE = 0.25
 """Of DingTalk's: these are pushed until they are acked, its messages once."""
+
+_LOOPBACK = {"connector": "loopback", "rate_per_s": 50, "chats": _CHATS, "ids": "sequential"}
+"""Its ids say of which process an event is and which one: what is lost between two is seen."""
 
 _TICK_S = 0.1
 _LOOK_S = 0.5
@@ -51,7 +55,8 @@ async def start_simulator(folder: Path) -> Simulator:
 def accounts(url: str) -> dict[str, dict[str, Any]]:
     """Return the accounts for a configuration."""
     larks = {account: lark(url, app) for account, app in LARK_APPS.items()}
-    return larks | {account: dingtalk(url, app) for account, app in DINGTALK_APPS.items()}
+    dings = {account: dingtalk(url, app) for account, app in DINGTALK_APPS.items()}
+    return larks | dings | {LOOPBACK: _LOOPBACK}
 
 
 async def happen(simulator: Simulator, rng: random.Random, *, rate_per_s: float) -> None:

@@ -1,22 +1,23 @@
-"""The durable subscriber of a campaign: it is closed and opened again, and notes what it got."""
+"""The durable subscriber of a campaign, seen from outside: a process to kill, and the store it leaves."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from harness.waiting import DEADLINE_S
-from longwire import Client, SupervisorUnreachable
-from longwire_protocol.subscription import IncomingEvent
+from harness.processes import Program
 
-_NAME = "chaos"
-_CREDIT = 200
+_PROGRAM = Path(__file__).with_name("subscriber.py")
+_BUSY_S = 10.0
 
 
 class Received(msgspec.Struct, frozen=True):
-    """One event at its first delivery."""
+    """The effect of one event, as the subscriber put it on disk."""
 
     seq: int
     id: str
@@ -28,41 +29,46 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """Reads everything there is under one name, on a client of its own."""
+    """Runs the subscriber; its effects outlive it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, folder: Path) -> None:
         self._endpoint = endpoint
-        self._task: asyncio.Task[None] | None = None
-        self.received: dict[int, Received] = {}
-        """By sequence number, in the order of first delivery."""
-        self.deliveries = 0
-        self.problems: list[str] = []
+        self._store = folder / "effects.sqlite3"
+        self._log = folder / "subscriber.log"
+        self._program: Program | None = None
 
     async def open(self) -> None:
         """Begin to read, or go on."""
-        self._task = asyncio.create_task(self._read(), name="chaos reader")
+        # -P: this folder has a `platform.py`, which is none of the standard library's.
+        command = [sys.executable, "-P", str(_PROGRAM), self._endpoint, str(self._store)]
+        self._program = await Program.start(command, output=self._log)
 
-    async def close(self) -> None:
-        """Stop reading at once, whatever is on its way."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        program, self._program = self._program, None
+        if program is not None:
+            assert program.returncode is None, f"the subscriber ended by itself:\n{program.text()[-3000:]}"
+            await program.kill()
 
-    async def _read(self) -> None:
-        while True:
-            with suppress(SupervisorUnreachable):  # it died between hello and the opening
-                async with Client(self._endpoint, connect_timeout_s=DEADLINE_S) as client:
-                    async for event in client.subscribe(_NAME, start="all", credit=_CREDIT):
-                        self._note(event)
-                        await event.ack()
+    def received(self) -> list[Received]:
+        """Return every effect, in the order in which they happened."""
+        return [
+            Received(*row)
+            for row in self._query("SELECT seq, id, type, account, chat, key FROM effects ORDER BY place")
+        ]
 
-    def _note(self, event: IncomingEvent) -> None:
-        self.deliveries += 1
-        chat = None if event.chat is None else event.chat.id
-        assert event.seq is not None
-        received = Received(event.seq, event.id, event.type, event.account, chat, event.dedup_key)
-        known = self.received.setdefault(event.seq, received)
-        if known != received:
-            self.problems.append(f"one number, two events: {known} and {received}")
+    def count(self) -> int:
+        """Return how many effects there are; 0 before the first."""
+        return int(self._query("SELECT count(*) FROM effects")[0][0]) if self._store.exists() else 0
+
+    def deliveries(self) -> int:
+        """Return how many events came, the same ones again included."""
+        return int(self._query("SELECT count(*) FROM deliveries")[0][0])
+
+    def reused(self) -> list[tuple[Any, ...]]:
+        """Return the numbers under which more than one event came."""
+        return self._query("SELECT seq FROM deliveries GROUP BY seq HAVING count(DISTINCT event_id) > 1")
+
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._store, timeout=_BUSY_S)) as store:
+            return store.execute(sql).fetchall()

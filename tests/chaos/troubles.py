@@ -33,6 +33,7 @@ async def child_killed(campaign: Campaign) -> None:
         if children:
             with suppress(ProcessLookupError):
                 os.kill(campaign.rng.choice(children).pid, signal.SIGKILL)
+                campaign.killed["child"] += 1
 
     await _amid_events(campaign, kill)
 
@@ -67,6 +68,7 @@ async def _kill_supervisor(campaign: Campaign) -> None:
     async def kill() -> None:
         orphans.extend(child.pid for child in campaign.look_at_processes())
         await campaign.longwire.kill()
+        campaign.killed["supervisor"] += 1
 
     await _amid_events(campaign, kill)
 
@@ -95,9 +97,14 @@ async def discovery_failing(campaign: Campaign) -> None:
     await _drop(campaign, "abort")
 
 
-async def subscriber_reopened(campaign: Campaign) -> None:
-    """Close the subscriber with events on their way, and open it again."""
-    await campaign.reader.close()
+async def subscriber_killed(campaign: Campaign) -> None:
+    """SIGKILL of the subscriber with events on their way to it; then the next one."""
+
+    async def kill() -> None:
+        await campaign.reader.kill()
+        campaign.killed["subscriber"] += 1
+
+    await _amid_events(campaign, kill)
     await asyncio.sleep(campaign.rng.uniform(0, 0.5))  # events come while nobody is there
     await campaign.reader.open()
 
@@ -116,13 +123,20 @@ async def _drop(campaign: Campaign, how: Literal["close", "abort"]) -> None:
     await campaign.simulator.drop(platform, app=campaign.rng.choice([*apps.values(), "*"]), how=how)
 
 
-TROUBLES: list[Trouble] = [
+KILLS: list[Trouble] = [
     child_killed,
-    child_frozen,
     supervisor_killed,
     supervisor_killed_before_it_could_commit,
+    subscriber_killed,
+]
+
+TROUBLES: list[Trouble] = [
+    *KILLS,
+    child_killed,
+    subscriber_killed,
+    child_frozen,
     connections_closed,
     connections_cut,
     discovery_failing,
-    subscriber_reopened,
 ]
+"""Each as often as it stands here; more than half are kills."""
