@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.platform import start_simulator
+from chaos.platform import TIME_SCALE
 from harness.longwire import Longwire
 from harness.simulator import Simulator
 
@@ -25,7 +25,7 @@ def show(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    async with await start_simulator(tmp_path) as client:
+    async with await Simulator.start(tmp_path, time_scale=TIME_SCALE) as client:
         yield client
     await client.program.stop()
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 from harness.longwire import dingtalk, lark
-from harness.processes import COMMAND, Program
 from harness.simulator import Simulator
 from harness.waiting import until
 from longwire_connectors.simulator.deliveries import DeliveryRecord, Phase
@@ -37,19 +34,6 @@ _SETTLE_S = 90.0
 """Five attempts with 3 s for each ack, and the waits between them."""
 
 _OVER = (Phase.ACKED, Phase.EXHAUSTED, Phase.DROPPED)
-
-
-async def start_simulator(folder: Path) -> Simulator:
-    """Start one on a free port."""
-    command = [COMMAND, "simulate", "--port", "0", "--json", "--time-scale", str(TIME_SCALE)]
-    program = await Program.start(command, output=folder / "simulator.log")
-
-    async def announced() -> str:
-        return next(iter(program.text().splitlines()), "")
-
-    return Simulator(
-        json.loads(await until(announced, what="the simulator announces itself"))["url"], program
-    )
 
 
 def accounts(url: str) -> dict[str, dict[str, Any]]:

@@ -19,9 +19,9 @@ class Simulator(SimulatorClient):
         self.program = program
 
     @classmethod
-    async def start(cls, folder: Path) -> Simulator:
-        """Start one on a free port."""
-        command = [COMMAND, "simulate", "--port", "0", "--json"]
+    async def start(cls, folder: Path, *, time_scale: float = 1.0) -> Simulator:
+        """Start one on a free port; its platforms wait `time_scale` times less before they push again."""
+        command = [COMMAND, "simulate", "--port", "0", "--json", "--time-scale", str(time_scale)]
         program = await Program.start(command, output=folder / "simulator.log")
 
         async def announced() -> str | None:

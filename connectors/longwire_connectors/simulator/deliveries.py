@@ -40,6 +40,7 @@ class AckOutcome(enum.Enum):
     REFUSED = "refused"  # the client reported a failure: the ladder goes on
     LATE = "late"  # after the deadline; without effect
     DUPLICATE = "duplicate"  # the delivery had been acked already
+    LOST = "lost"  # never heard, as a fault wanted it
     UNKNOWN = "unknown"  # no such message was sent to this app
 
 

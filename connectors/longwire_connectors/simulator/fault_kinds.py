@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "AcceptThenClose",
+    "AckLost",
     "ApiError",
     "ApiHang",
     "DingTalkFault",
@@ -67,6 +68,10 @@ class AcceptThenClose(FaultBase, frozen=True, tag="accept_then_close"):
 
     code: CloseCode = 1000
     reason: str = "bye"
+
+
+class AckLost(FaultBase, frozen=True, tag="ack_lost"):
+    """An ack of the client is not heard, so the ladder of redeliveries goes on (AionCore#796, botmux#328)."""
 
 
 class ApiError(FaultBase, frozen=True, tag="api_error"):
@@ -147,6 +152,7 @@ LarkFault = (
     | DiscoveryBadJson
     | NoWsPong
     | AcceptThenClose
+    | AckLost
     | ApiError
     | ApiHang
     | LarkDiscoveryStatus
@@ -157,5 +163,12 @@ LarkFault = (
     | LarkNoPong
 )
 DingTalkFault = (
-    DiscoveryHang | DiscoveryBadJson | NoWsPong | AcceptThenClose | ApiError | ApiHang | DingTalkOpenStatus
+    DiscoveryHang
+    | DiscoveryBadJson
+    | NoWsPong
+    | AcceptThenClose
+    | AckLost
+    | ApiError
+    | ApiHang
+    | DingTalkOpenStatus
 )

@@ -13,7 +13,7 @@ from longwire_connectors.simulator.apps import AppRegistry
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import AppState, ConnectionState, keep
 from longwire_connectors.simulator.deliveries import AckOutcome, Delivery, DeliveryBook
-from longwire_connectors.simulator.fault_kinds import AcceptThenClose, FaultBase, NoWsPong
+from longwire_connectors.simulator.fault_kinds import AcceptThenClose, AckLost, FaultBase, NoWsPong
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.link import Link
 from longwire_connectors.simulator.timings import Timings
@@ -131,6 +131,9 @@ class Platform:
     ) -> AckOutcome:
         """Judge and count an ack that came on ``link``."""
         now = self.clock.now()
+        if self.fault(AckLost, link.app):
+            self._count_ack(self.state(link.app), code=code, outcome=AckOutcome.LOST, now=now)
+            return AckOutcome.LOST
         delivery = self.book.find(link.app, frame_message_id=frame_message_id)
         outcome = self.book.acked(link.app, frame_message_id=frame_message_id, succeeded=succeeded, now=now)
         if delivery is not None and outcome in (AckOutcome.ACCEPTED, AckOutcome.REFUSED):
