@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from secrets import token_hex
 from typing import Annotated, Literal
 
@@ -171,16 +171,18 @@ class Subscription:
                     client.send(Events(self.name, events))
 
 
-def _frames(sends: list[Send]) -> list[list[msgspec.Raw]]:
-    frames: list[list[msgspec.Raw]] = []
-    size = _FRAME_BYTES
+def _frames(sends: list[Send]) -> Iterator[list[msgspec.Raw]]:
+    """Yield what each frame carries, one after the other: all of them at once would be a window's worth."""
+    events: list[msgspec.Raw] = []
+    size = 0
     for send in sends:
-        if size >= _FRAME_BYTES:
-            frames.append([])
-            size = 0
-        frames[-1].append(msgspec.Raw(with_delivery(send.body, send.seq, attempt=send.attempt)))
+        events.append(msgspec.Raw(with_delivery(send.body, send.seq, attempt=send.attempt)))
         size += len(send.body)
-    return frames
+        if size >= _FRAME_BYTES:
+            yield events
+            events, size = [], 0
+    if events:
+        yield events
 
 
 class Deliveries:

@@ -1,4 +1,4 @@
-"""The durable subscriber of a campaign, seen from outside: a process to kill, and the store it leaves."""
+"""Subscribers that are processes of their own, seen from outside: what they have done, and their signals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
+from chaos.counter import Report
 from harness.processes import Program
+from harness.waiting import until
 
-_PROGRAM = Path(__file__).with_name("subscriber.py")
+_FOLDER = Path(__file__).parent
 _BUSY_S = 10.0
 
 
@@ -29,7 +31,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """Runs the subscriber; its effects outlive it."""
+    """Runs the durable subscriber of a campaign (`subscriber.py`); its effects outlive it."""
 
     def __init__(self, endpoint: str, folder: Path) -> None:
         self._endpoint = endpoint
@@ -39,9 +41,7 @@ class Reader:
 
     async def open(self) -> None:
         """Begin to read, or go on."""
-        # -P: this folder has a `platform.py`, which is none of the standard library's.
-        command = [sys.executable, "-P", str(_PROGRAM), self._endpoint, str(self._store)]
-        self._program = await Program.start(command, output=self._log)
+        self._program = await _start("subscriber.py", self._endpoint, self._store, output=self._log)
 
     async def kill(self) -> None:
         """End it with SIGKILL."""
@@ -72,3 +72,53 @@ class Reader:
     def _query(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self._store, timeout=_BUSY_S)) as store:
             return store.execute(sql).fetchall()
+
+
+class CountingReader:
+    """Runs a subscriber that counts (`counter.py`)."""
+
+    def __init__(self, endpoint: str, name: str, folder: Path) -> None:
+        self.name = name
+        self._endpoint = endpoint
+        self._report = folder / f"{name}.json"
+        self._log = folder / f"{name}.log"
+        self._program: Program | None = None
+
+    @property
+    def program(self) -> Program:
+        """Its process."""
+        assert self._program is not None, "not started"
+        return self._program
+
+    async def __aenter__(self) -> Self:
+        self._report.unlink(missing_ok=True)
+        self._program = await _start("counter.py", self._endpoint, self.name, self._report, output=self._log)
+
+        async def is_open() -> bool:
+            return self._report.exists()
+
+        await until(is_open, what=f"{self.name} is open")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.program.returncode is None, f"{self.name} ended by itself:\n{self.program.text()[-3000:]}"
+        await self.program.kill()
+
+    def report(self) -> Report:
+        """Return how far it is, or was when it was stopped."""
+        return msgspec.json.decode(self._report.read_bytes(), type=Report)
+
+    async def until_events(self, count: int, *, deadline_s: float) -> Report:
+        """Wait until it has so many; return its report."""
+
+        async def look() -> Report | None:
+            report = self.report()
+            return report if report.events >= count else None
+
+        return await until(look, what=f"{self.name} has {count} events", deadline_s=deadline_s)
+
+
+async def _start(program: str, *arguments: str | Path, output: Path) -> Program:
+    # -P: this folder has a `platform.py`, which is none of the standard library's.
+    command = [sys.executable, "-P", str(_FOLDER / program), *map(str, arguments)]
+    return await Program.start(command, output=output)
