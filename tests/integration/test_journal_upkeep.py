@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -283,6 +284,9 @@ def make_version_1(path: Path) -> None:
             connection.execute(
                 "INSERT INTO chunks VALUES (?, ?, 1.0, ?)", (number, number, msgspec.msgpack.encode(stored))
             )
+        for table, key in (("seen", "old"), ("recent", "newer")):
+            digest = blake2b(f"bot\0{key}".encode(), digest_size=12).digest()
+            connection.execute(f"INSERT INTO {table} VALUES (?, 1)", (digest,))  # noqa: S608
         connection.execute(
             "INSERT INTO state VALUES (?, ?)",
             (STATE_PREFIX + "old", msgspec.msgpack.encode(Saved(Filters(), Progress(1)))),
@@ -298,7 +302,8 @@ async def test_a_journal_of_version_1_is_brought_forward_and_goes_on(path: Path)
     await asyncio.to_thread(make_version_1, path)
     async with opened(path) as journal:
         assert version_of(path) == SCHEMA_VERSION
-        assert numbers((await append(journal, arrivals("a"))).stored) == [3]
+        commit = await append(journal, arrivals("old", "a", "newer"))
+        assert (numbers(commit.stored), len(commit.duplicates)) == ([3], 2)
         assert numbers(await read_all(journal)) == [1, 2, 3]
         assert await low_waters(journal) == {"old": 1}
         holdings = await journal.holdings()
