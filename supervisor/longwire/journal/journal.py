@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -216,11 +216,20 @@ class Journal:
 
         Values put under one key in quick succession become one write: the last. `None` deletes.
         """
+        self.put_states({key: value})
+
+    def put_states(self, states: Mapping[str, Any]) -> None:
+        """As `put_state` for several keys: all of them are on disk, or none is."""
         self._refuse_if_closing()
-        self._writer.put_state(key, None if value is None else _encode(value))
+        encoded = {key: None if value is None else _encode(value) for key, value in states.items()}
+        self._writer.put_states(encoded)
 
     async def save_state(self, key: str, value: Any) -> None:
-        """Write `value` under `key` and return when it is on disk.
+        """Write `value` under `key` and return when it is on disk; see `save_states`."""
+        await self.save_states({key: value})
+
+    async def save_states(self, states: Mapping[str, Any]) -> None:
+        """Write the values under their keys, all or none, and return when they are on disk.
 
         Waits as long as commits fail; bound it with a deadline of your own. A wait given up does not undo
         the write.
@@ -228,7 +237,7 @@ class Journal:
         Raises:
             JournalClosed: it was closed before this was written.
         """
-        self.put_state(key, value)
+        self.put_states(states)
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._writer.save_states(waiter)
         await waiter

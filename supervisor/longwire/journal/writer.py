@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -104,10 +104,10 @@ class Writer:
             self._batches.append(batch)
             self._wake.notify()
 
-    def put_state(self, key: str, value: bytes | None) -> None:
-        """Have the state written with the next commit, which comes within `state_linger_s`."""
+    def put_states(self, states: Mapping[str, bytes | None]) -> None:
+        """Have the states written in one commit, the next, which comes within `state_linger_s`."""
         with self._wake:
-            self._states[key] = value
+            self._states.update(states)
             if self._states_due_at is None:
                 self._states_due_at = monotonic() + self._settings.state_linger_s
                 self._wake.notify()
