@@ -27,7 +27,7 @@ from longwire_protocol.messages import (
     Request,
     ToClient,
 )
-from longwire_protocol.subscription import Start, Subscription
+from longwire_protocol.subscription import Replay, Start, Subscription
 from longwire_protocol.version import CLIENT_PROTOCOL
 
 _log = logging.getLogger("longwire.client")
@@ -44,6 +44,9 @@ not seconds, because a process that was stopped itself comes back to answers it 
 
 _SUBSCRIBE_S = 30.0
 _UNSUBSCRIBE_S = 5.0
+
+_REPLAY_CREDIT = 4_096
+"""Events of a replay that may be on their way at once: some MiB, and never a wait for more."""
 
 _REOPEN_S = 0.5
 """Between attempts to open a subscription again that failed for a reason that may pass."""
@@ -106,6 +109,7 @@ class Client:
             task.cancel()
         for subscription in self._subscriptions.values():
             subscription.end()
+            self._take_leave(subscription)
         await self._close()
 
     async def call(
@@ -161,6 +165,37 @@ class Client:
         params = {key: value for key, value in wanted.items() if value is not None}
         return Subscription(self, params, credit=credit)
 
+    def replay(
+        self,
+        *,
+        first: int = 1,
+        last: int | None = None,
+        since: float | None = None,
+        types: list[str] | None = None,
+        accounts: list[str] | None = None,
+        tenant: str | None = None,
+    ) -> Replay:
+        """Return a range of the journal to iterate over, which ends by itself; iteration opens it.
+
+        Args:
+            first: the lowest sequence number wanted.
+            last: the highest; `None` for the newest event there is when it opens.
+            since: only events received at this time or later, in Unix seconds.
+            types: as for `subscribe`, and so are the others.
+            accounts: accounts wanted.
+            tenant: the tenant wanted.
+        """
+        wanted = {
+            "from": first,
+            "to": last,
+            "since": since,
+            "types": types,
+            "accounts": accounts,
+            "tenant": tenant,
+        }
+        params = {key: value for key, value in wanted.items() if value is not None}
+        return Replay(self, params, credit=_REPLAY_CREDIT)
+
     async def send(self, account: str, chat: str, text: str) -> Any:
         """Send a text to a chat and return the platform's answer.
 
@@ -191,12 +226,12 @@ class Client:
         return self._send(encode(frame))
 
     def open_subscription(
-        self, subscription: Subscription, params: dict[str, Any]
+        self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
         """See `subscription.Line`."""
         if self._channel.is_closed:
             raise SupervisorUnreachable("the client was closed")
-        return self._tasks.create_task(self._open(subscription, params), name="open a subscription")
+        return self._tasks.create_task(self._open(subscription, method, params), name="open a subscription")
 
     async def close_subscription(self, subscription: Subscription) -> None:
         """See `subscription.Line`."""
@@ -210,12 +245,12 @@ class Client:
             if exc.retcode != RetCode.NOT_SUBSCRIBED:
                 raise
 
-    async def _open(self, subscription: Subscription, params: dict[str, Any]) -> LongwireError | None:
+    async def _open(
+        self, subscription: Subscription, method: str, params: dict[str, Any]
+    ) -> LongwireError | None:
         number = self._calls.new_id()
         self._opening[number] = subscription
-        request = Request(
-            id=number, method="events.subscribe", params=params, deadline_ms=round(_SUBSCRIBE_S * 1000)
-        )
+        request = Request(id=number, method=method, params=params, deadline_ms=round(_SUBSCRIBE_S * 1000))
         try:
             _data(await self._calls.ask(number, request, deadline_s=_SUBSCRIBE_S))
         except LongwireError as exc:
@@ -275,6 +310,12 @@ class Client:
         if subscription.name is not None and self._subscriptions.get(subscription.name) is subscription:
             del self._subscriptions[subscription.name]
 
+    def _take_leave(self, subscription: Subscription) -> None:
+        """Close it without waiting for the answer: a client that is just gone counts as one that crashed."""
+        params = {"subscription": subscription.name}
+        request = Request(id=self._calls.new_id(), method="events.unsubscribe", params=params)
+        self._send(encode(request))
+
     # The connection.
 
     async def _hello(self) -> str:
@@ -310,6 +351,8 @@ class Client:
                 subscription = self._subscriptions.get(frame.subscription)
                 if subscription is not None:
                     subscription.deliver(frame)
+                    if frame.end:
+                        self._forget_name(subscription)
             case Reply():
                 self._replied(frame)
             case Ping():

@@ -37,11 +37,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="re
     retry_after_ms: int | None = None
 
 
-class Events(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
+class Events(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="events"):
     """Events of one subscription, in the order of their sequence numbers but for redeliveries."""
 
     subscription: str
     events: list[msgspec.Raw]
+    end: bool = False
+    """Whether a replay is over; then there are no events in this frame."""
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="ack"):
@@ -58,7 +60,8 @@ class Nack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="nac
 
     subscription: str
     seq: int
-    delay_ms: int = 0
+    delay_ms: int | None = None
+    """`None`: by the supervisor's own backoff."""
 
 
 class Credit(msgspec.Struct, frozen=True, tag_field="kind", tag="credit"):

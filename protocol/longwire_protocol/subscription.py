@@ -34,8 +34,11 @@ class IncomingEvent(Event, kw_only=True, omit_defaults=True, dict=True):
         """Say that this event is done and must not come again."""
         self._subscription.ack(self)
 
-    async def nack(self, *, delay_s: float = 0.0) -> None:
-        """Say that this event failed: it and what followed it in its chat come again, after the delay."""
+    async def nack(self, *, delay_s: float | None = None) -> None:
+        """Say that this event failed: it and what followed it in its chat come again, after the delay.
+
+        Without a delay the supervisor chooses one, which grows with each failure of the event.
+        """
         self._subscription.nack(self, delay_s=delay_s)
 
     def delivered_by(self, subscription: Subscription, opening: int) -> None:
@@ -67,9 +70,9 @@ class Line(Protocol):
         ...
 
     def open_subscription(
-        self, subscription: Subscription, params: dict[str, Any]
+        self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
-        """Ask for the subscription, and call `opened` before its first event; return what refused it."""
+        """Ask by this method for it, and call `opened` before its first event; return what refused it."""
         ...
 
     async def close_subscription(self, subscription: Subscription) -> None:
@@ -82,6 +85,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
 
     Iterate over it in one task. Events not yet handed to the caller never exceed `credit`.
     """
+
+    _method = "events.subscribe"
 
     def __init__(self, line: Line, params: dict[str, Any], *, credit: int) -> None:
         self._line = line
@@ -113,7 +118,9 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """
         if self._opening is None or self._opening.done():
             self._failure = None
-            self._opening = self._line.open_subscription(self, {**self._params, "credit": self._credit})
+            self._opening = self._line.open_subscription(
+                self, self._method, {**self._params, "credit": self._credit}
+            )
         refusal = await asyncio.shield(self._opening)
         if refusal is not None:
             raise refusal
@@ -168,12 +175,13 @@ class Subscription(AsyncIterator[IncomingEvent]):
             self._acked.append(event.seq)
             self._soon()
 
-    def nack(self, event: IncomingEvent, *, delay_s: float) -> None:
+    def nack(self, event: IncomingEvent, *, delay_s: float | None) -> None:
         """See `IncomingEvent.nack`. One of an earlier opening comes again by itself."""
         if event.seq is None or self.name is None or not self.is_open or event.opening != self._openings:
             return
         self._drop_from(event)
-        self._nacked.append(Nack(subscription=self.name, seq=event.seq, delay_ms=round(delay_s * 1000)))
+        delay_ms = None if delay_s is None else round(delay_s * 1000)
+        self._nacked.append(Nack(subscription=self.name, seq=event.seq, delay_ms=delay_ms))
         self._soon()
 
     def deliver(self, frame: Events) -> None:
@@ -188,6 +196,9 @@ class Subscription(AsyncIterator[IncomingEvent]):
                 self._give_back(1)
                 continue
             self._deliver(event)
+        if frame.end:
+            self.is_open = False
+            self._failure = StopAsyncIteration()
         self._arrived.set()
 
     def fail(self, failure: BaseException) -> None:
@@ -269,3 +280,25 @@ class Subscription(AsyncIterator[IncomingEvent]):
             self._nacked.popleft()
         if self._taken * 2 >= self._credit and self._line.tell(Credit(self.name, self._taken)):
             self._taken = 0
+
+
+class Replay(Subscription):
+    """Events of a range of the journal, once more; iteration ends with the range. Acks change nothing.
+
+    When it has to be opened again, it goes on behind the last event that the caller got.
+    """
+
+    _method = "events.replay"
+
+    async def __anext__(self) -> IncomingEvent:
+        """Return the next event."""
+        event = await super().__anext__()
+        if event.seq is not None:
+            self._params["from"] = event.seq + 1
+        return event
+
+    def ack(self, event: IncomingEvent) -> None:
+        """Do nothing: there is no position to move."""
+
+    def nack(self, event: IncomingEvent, *, delay_s: float | None) -> None:
+        """Do nothing: a replay delivers each event once."""

@@ -74,6 +74,8 @@ class ClientPeer:
         self._routing_id = routing_id
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self._drained = asyncio.Event()
+        self._drained.set()
         self.is_gone = False
         self.open_requests = 0
         self.subscriptions: set[str] = set()
@@ -101,18 +103,25 @@ class ClientPeer:
             sent = self._port.channel.send((self._routing_id, self._outbox[0]))
             if sent is Sent.FULL:
                 self._port.blocked.add(self)
+                self._drained.clear()
                 return False
             if sent is Sent.GONE:
                 self._port.lost(self)
                 return True
             self._outbox_bytes -= len(self._outbox.popleft())
+        self._drained.set()
         return True
+
+    async def drained(self) -> None:
+        """Return when nothing waits because the client does not read, or when it is gone."""
+        await self._drained.wait()
 
     def gone(self) -> None:
         """Forget what waits."""
         self.is_gone = True
         self._outbox.clear()
         self._outbox_bytes = 0
+        self._drained.set()
 
     @property
     def routing_id(self) -> bytes:

@@ -1,215 +1,148 @@
-"""From the journal to the clients: who subscribes to what, and the frames that carry the events.
-
-What is sent to whom is decided by `longwire.delivery.Window`; here are its clock, its pages of the journal,
-its frames, and what of it is put on disk.
-"""
+"""From the journal to the clients: who subscribes to what, and what of it is put on disk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from secrets import token_hex
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import structlog
 
 from longwire.control import ANSWERED, Answered, ClientPeer
-from longwire.delivery import Filters, Progress, Send, Wanted, Window
-from longwire.journal import EventStore, JournalDamaged, JournalError, Page, Stored
-from longwire_protocol.codec import with_delivery
+from longwire.deadletteroffice import DeadLetterOffice
+from longwire.deadletters import LETTER_PREFIX, DeadLetter
+from longwire.delivery import Filters, Progress, WindowLimits
+from longwire.journal import EventStore, JournalError, Stored
+from longwire.replay import Replay, first_since
+from longwire.status import SubscriptionStatus
+from longwire.subscriptions import (
+    EPHEMERAL,
+    STATE_PREFIX,
+    AckTimeout,
+    ChatBlockMax,
+    Gap,
+    Limits,
+    MaxAttempts,
+    Saved,
+    Subscription,
+)
 from longwire_protocol.errors import CommandError, RetCode
-from longwire_protocol.messages import Ack, Credit, Events, Nack, Reply, Request
+from longwire_protocol.messages import Ack, Credit, Nack, Reply, Request
 
 _log = structlog.get_logger("longwire.deliveries")
-
-STATE_PREFIX = "subscription/"
-
-_FRAME_BYTES = 256 * 1024
-"""Bodies in one frame: many small events share its cost, and a slow client gets no lump of megabytes."""
 
 _SAVE_S = 0.1
 """How often progress is put on disk; what a crash may cost in events delivered once more."""
 
-_READ_RETRY_S = 1.0
 _MAX_SUBSCRIPTIONS = 1000
 _FULL_RETRY_MS = 60_000
-_EPHEMERAL = "~"
+
+_Credit = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+_Seq = Annotated[int, msgspec.Meta(ge=1)]
+P = TypeVar("P")
 
 
-class SubscribeParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `events.subscribe` takes."""
+class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `events.subscribe` and `events.replay` have in common."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[^~\s][^\s]{0,127}$")] | None = None
-    start: Literal["new", "all"] | Annotated[int, msgspec.Meta(ge=1)] = "new"
     types: list[str] | None = None
     accounts: list[str] | None = None
     tenant: str | None = None
-    credit: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 100
+    credit: _Credit = 100
+
+    def filters(self, request: Request) -> Filters:
+        """Return which events are asked for."""
+        return Filters(
+            accounts=None if self.accounts is None else frozenset(self.accounts),
+            types=None if self.types is None else frozenset(self.types),
+            tenant=self.tenant or request.tenant,
+        )
 
 
-class Saved(msgspec.Struct, frozen=True):
-    """What of a subscription is on disk."""
+class SubscribeParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `events.subscribe` takes."""
 
-    filters: Filters
-    progress: Progress
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^~\s][^\s]{0,127}$")] | None = None
+    start: Literal["new", "all"] | _Seq = "new"
+    ack_timeout_s: AckTimeout | None = None
+    max_attempts: MaxAttempts | None = None
+    chat_block_max_s: ChatBlockMax | None = None
 
-
-class Gap(msgspec.Struct, frozen=True):
-    """Events that a durable subscription did not have and will not get."""
-
-    subscription: str
-    tenant: str | None
-    """Of its filter; `None` where it is for all."""
-    first: int
-    last: int
-    reason: Literal["retention", "damage"]
-
-
-class Subscription:
-    """One named reader at the edge: its window, its clients, its timer, its reading of the journal."""
-
-    def __init__(
-        self,
-        name: str,
-        window: Window,
-        journal: EventStore,
-        tasks: asyncio.TaskGroup,
-        touched: Callable[[Subscription], None],
-        lost: Callable[[Gap], None],
-    ) -> None:
-        self.name = name
-        self.window = window
-        self.clients: dict[str, ClientPeer] = {}
-        self._journal = journal
-        self._tasks = tasks
-        self._touched = touched
-        self._lost = lost
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_reading = False
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether it outlives its clients."""
-        return not self.name.startswith(_EPHEMERAL)
-
-    def offer(self, events: list[Stored]) -> None:
-        """New events are on disk."""
-        self.window.offer(events)
-        if self.clients:
-            self.pump()
-
-    def pump(self) -> None:
-        """Send what may be sent now, read what there is room for, and wake up when it is time again."""
-        while sends := self.window.step(self._loop.time()):
-            self._send(sends)
-        wanted = self.window.wants()
-        if wanted is not None and not self._is_reading:
-            self._is_reading = True
-            self._tasks.create_task(self._read(), name=f"read for {self.name}")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self.window.next_deadline()
-        if deadline is not None and self.clients:
-            self._timer = self._loop.call_at(deadline, self.pump)
-        self._touched(self)
-
-    def skip_through(self, seq: int) -> None:
-        """Go on behind this number, and report what is lost by that."""
-        lost = self.window.skip_through(seq)
-        if lost is not None:
-            self._report(*lost, reason="retention")
-            self.pump()
-
-    def _report(self, first: int, last: int, *, reason: Literal["retention", "damage"]) -> None:
-        if self.is_durable:
-            self._lost(Gap(self.name, self.window.filters.tenant, first, last, reason))
-
-    def close(self) -> None:
-        """Wake up no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    async def _read(self) -> None:
-        """Read pages as long as the window has room for them."""
-        try:
-            while (wanted := self.window.wants()) is not None:
-                page = await self._page(wanted)
-                self.window.add_page(page, after_seq=wanted.after_seq)
-                while sends := self.window.step(self._loop.time()):
-                    self._send(sends)
-                if page.read_to <= wanted.after_seq:
-                    break
-        except JournalError as exc:
-            _log.error("journal_not_readable", subscription=self.name, error=str(exc))
-            self._timer = self._loop.call_later(_READ_RETRY_S, self.pump)
-            return
-        finally:
-            self._is_reading = False
-        self.pump()
-
-    async def _page(self, wanted: Wanted) -> Page:
-        """Return what is wanted of the journal, or how far it is damaged, which is then reported."""
-        try:
-            return await self._journal.read(wanted.after_seq, limit=wanted.limit, max_bytes=wanted.max_bytes)
-        except JournalDamaged as exc:
-            self._report(exc.first, exc.last, reason="damage")
-            return Page([], exc.last)
-
-    def _send(self, sends: list[Send]) -> None:
-        by_client: dict[str, list[Send]] = defaultdict(list)
-        for send in sends:
-            by_client[str(send.consumer)].append(send)
-        for client_id, mine in by_client.items():
-            for events in _frames(mine):
-                client = self.clients.get(client_id)
-                if client is not None:  # the frame before may have shown that it is gone
-                    client.send(Events(self.name, events))
+    def limits(self) -> Limits:
+        """Return the limits that are given."""
+        return Limits(
+            ack_timeout_s=self.ack_timeout_s,
+            max_attempts=self.max_attempts,
+            chat_block_max_s=self.chat_block_max_s,
+        )
 
 
-def _frames(sends: list[Send]) -> Iterator[list[msgspec.Raw]]:
-    """Yield what each frame carries, one after the other: all of them at once would be a window's worth."""
-    events: list[msgspec.Raw] = []
-    size = 0
-    for send in sends:
-        events.append(msgspec.Raw(with_delivery(send.body, send.seq, attempt=send.attempt)))
-        size += len(send.body)
-        if size >= _FRAME_BYTES:
-            yield events
-            events, size = [], 0
-    if events:
-        yield events
+class ReplayParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `events.replay` takes."""
+
+    first: _Seq = msgspec.field(name="from", default=1)
+    last: _Seq | None = msgspec.field(name="to", default=None)
+    since: float | None = None
+
+
+class UnsubscribeParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What `events.unsubscribe` takes."""
+
+    subscription: str | None = None
+    name: str | None = None
+    forget: bool = False
 
 
 class Deliveries:
     """Every subscription."""
 
-    def __init__(self, journal: EventStore, tasks: asyncio.TaskGroup, saved: dict[str, Saved]) -> None:
+    def __init__(
+        self,
+        journal: EventStore,
+        tasks: asyncio.TaskGroup,
+        *,
+        limits: WindowLimits,
+        saved: Mapping[str, Saved],
+        letters: Mapping[str, DeadLetter],
+    ) -> None:
         self._journal = journal
         self._tasks = tasks
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._subscriptions: dict[str, Subscription] = {}
+        self._replays: dict[str, tuple[Replay, asyncio.Task[None]]] = {}
         self._unsaved: set[Subscription] = set()
         self._saving: asyncio.TimerHandle | None = None
         self._is_closed = False
         self.on_gap: Callable[[Gap], None] = _ignore
+        self.dead_letters = DeadLetterOffice(journal, self._subscriptions)
+        by_name: dict[str, list[DeadLetter]] = defaultdict(list)
+        for letter in letters.values():
+            by_name[letter.subscription].append(letter)
         for key, state in saved.items():
-            window = Window(state.progress, head=journal.head, filters=state.filters)
-            self._add(key.removeprefix(STATE_PREFIX), window)
+            name = key.removeprefix(STATE_PREFIX)
+            self._add(name, state, letters=by_name[name])
         journal.on_committed = self._committed
 
     @classmethod
-    async def open(cls, journal: EventStore, tasks: asyncio.TaskGroup) -> Deliveries:
+    async def open(
+        cls, journal: EventStore, tasks: asyncio.TaskGroup, *, limits: WindowLimits | None = None
+    ) -> Deliveries:
         """Return the subscriptions as an earlier supervisor left them.
 
         Raises:
             JournalError: the journal cannot be read.
         """
-        return cls(journal, tasks, await journal.get_states(STATE_PREFIX, Saved))
+        return cls(
+            journal,
+            tasks,
+            limits=limits or WindowLimits(),
+            saved=await journal.get_states(STATE_PREFIX, Saved),
+            letters=await journal.get_states(LETTER_PREFIX, DeadLetter),
+        )
 
     @property
     def count(self) -> int:
@@ -233,24 +166,23 @@ class Deliveries:
             self._saving.cancel()
         self._save()
 
+    def status(self) -> list[SubscriptionStatus]:
+        """Return the state of each of them."""
+        return [subscription.status() for subscription in self._subscriptions.values()]
+
     async def subscribe(self, client: ClientPeer, request: Request) -> Answered:
         """Open a subscription for a client; the reply goes out before its first events.
 
         Raises:
             CommandError: bad parameters, other filters than before, or too many subscriptions.
         """
-        try:
-            params = msgspec.convert(request.params, SubscribeParams)
-        except msgspec.ValidationError as exc:
-            raise CommandError(RetCode.BAD_PARAM, str(exc)) from exc
-        filters = Filters(
-            accounts=None if params.accounts is None else frozenset(params.accounts),
-            types=None if params.types is None else frozenset(params.types),
-            tenant=params.tenant or request.tenant,
-        )
+        params = _convert(request.params, SubscribeParams)
+        filters = params.filters(request)
         subscription = self._subscriptions.get(params.name) if params.name else None
         if subscription is None:
             subscription = await self._create(params, filters)
+        elif subscription.window.filters == filters:
+            subscription.set_limits(params.limits())
         if subscription.window.filters != filters:
             raise CommandError(
                 RetCode.SUBSCRIPTION_CONFLICT, f"subscription {params.name!r} exists with other filters"
@@ -266,13 +198,58 @@ class Deliveries:
         subscription.pump()
         return ANSWERED
 
-    def unsubscribe(self, client: ClientPeer, name: str) -> None:
-        """Close it for this client.
+    async def unsubscribe(self, client: ClientPeer, params: dict[str, Any]) -> dict[str, Any]:
+        """Close it for this client, or forget it altogether; forgotten on disk when this returns.
 
         Raises:
-            CommandError: it is not open on this connection.
+            CommandError: it is not open on this connection; to be forgotten, it does not exist or is open
+                elsewhere.
         """
-        self._leave(client, self._joined(client, name))
+        asked = _convert(params, UnsubscribeParams)
+        name = asked.subscription or asked.name
+        if name is None:
+            raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
+        if asked.forget:
+            await self._forget(client, name)
+        elif name in self._replays:
+            self._end_replay(client, name)
+        else:
+            self._leave(client, self._joined(client, name))
+        return {"subscription": name}
+
+    async def replay(self, client: ClientPeer, request: Request) -> Answered:
+        """Begin to send a range of the journal; the reply goes out before its first events.
+
+        Raises:
+            CommandError: bad parameters, too many subscriptions, or the journal cannot be read.
+        """
+        params = _convert(request.params, ReplayParams)
+        self._refuse_if_full()
+        last = self._journal.head if params.last is None else min(params.last, self._journal.head)
+        first = params.first
+        if params.since is not None:
+            try:
+                first = max(first, await first_since(self._journal, params.since))
+            except JournalError as exc:
+                raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
+        name = EPHEMERAL + token_hex(8)
+        data = {"subscription": name, "next_seq": first, "last_seq": last}
+        client.send(Reply(id=request.id, status="ok", data=data))
+        if not client.is_gone:
+            replay = Replay(
+                name,
+                client,
+                filters=params.filters(request),
+                first=first,
+                last=last,
+                credit=params.credit,
+                journal=self._journal,
+            )
+            task = self._tasks.create_task(replay.run(), name=f"replay {name}")
+            self._replays[name] = replay, task
+            client.subscriptions.add(name)
+            task.add_done_callback(lambda _: self._replay_ended(replay))
+        return ANSWERED
 
     def ack(self, client: ClientPeer, ack: Ack) -> None:
         """Take events as done.
@@ -280,6 +257,8 @@ class Deliveries:
         Raises:
             CommandError: not subscribed, or numbers that were never sent to this client.
         """
+        if ack.subscription in self._replays:
+            return  # nothing of a replay is kept
         subscription = self._joined(client, ack.subscription)
         refused = subscription.window.ack(client.id, seqs=ack.seqs, up_to=ack.up_to)
         subscription.pump()
@@ -292,8 +271,11 @@ class Deliveries:
         Raises:
             CommandError: not subscribed, or never sent to this client.
         """
+        if nack.subscription in self._replays:
+            return
         subscription = self._joined(client, nack.subscription)
-        delay_s, now = max(0, nack.delay_ms) / 1000, self._loop.time()
+        delay_s = None if nack.delay_ms is None else max(0, nack.delay_ms) / 1000
+        now = self._loop.time()
         if not subscription.window.nack(client.id, seq=nack.seq, delay_s=delay_s, now=now):
             raise CommandError(RetCode.BAD_PARAM, f"never sent on this connection: {nack.seq}")
         subscription.pump()
@@ -304,16 +286,22 @@ class Deliveries:
         Raises:
             CommandError: not subscribed, or a number that is none.
         """
-        subscription = self._joined(client, credit.subscription)
         if credit.n < 1:
             raise CommandError(RetCode.BAD_PARAM, f"credit is given one or more at a time, not {credit.n}")
+        if credit.subscription in self._replays:
+            self._replay(client, credit.subscription).add_credit(credit.n)
+            return
+        subscription = self._joined(client, credit.subscription)
         subscription.window.add_credit(client.id, credit.n)
         subscription.pump()
 
     def client_gone(self, client: ClientPeer) -> None:
         """Hand over what a client had that is gone."""
         for name in tuple(client.subscriptions):
-            self._leave(client, self._subscriptions[name])
+            if name in self._replays:
+                self._end_replay(client, name)
+            else:
+                self._leave(client, self._subscriptions[name], failed_at=self._loop.time())
 
     def close(self) -> None:
         """Put what is known on its way to the disk, and send nothing more."""
@@ -326,13 +314,7 @@ class Deliveries:
             subscription.close()
 
     async def _create(self, params: SubscribeParams, filters: Filters) -> Subscription:
-        if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
-            raise CommandError(
-                RetCode.SATURATED,
-                f"there are {_MAX_SUBSCRIPTIONS} subscriptions",
-                retryable=True,
-                retry_after_ms=_FULL_RETRY_MS,
-            )
+        self._refuse_if_full()
         head = self._journal.head
         match params.start:
             case "new":
@@ -341,27 +323,77 @@ class Deliveries:
                 low_water = self._journal.removed_to
             case number:
                 low_water = min(max(number - 1, self._journal.removed_to), head)
-        window = Window(Progress(low_water), head=head, filters=filters)
-        subscription = self._add(params.name or _EPHEMERAL + token_hex(8), window)
+        saved = Saved(filters, Progress(low_water), params.limits())
+        subscription = self._add(params.name or EPHEMERAL + token_hex(8), saved)
         if subscription.is_durable:
-            saved = Saved(filters, Progress(low_water))
             try:
-                await self._journal.save_state(STATE_PREFIX + subscription.name, saved)
+                await self._journal.save_state(subscription.key, saved)
             except JournalError as exc:
                 self._subscriptions.pop(subscription.name, None)
                 raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
         return subscription
 
+    async def _forget(self, client: ClientPeer, name: str) -> None:
+        subscription = self._subscriptions.get(name)
+        if subscription is None or not subscription.is_durable:
+            raise CommandError(RetCode.NOT_SUBSCRIBED, f"there is no durable subscription {name!r}")
+        if subscription.clients.keys() - {client.id}:
+            raise CommandError(
+                RetCode.SUBSCRIPTION_CONFLICT, f"subscription {name!r} is open at another client"
+            )
+        client.subscriptions.discard(name)
+        self._drop(subscription)
+        letters = subscription.letters.remove(subscription.letters.seqs())
+        try:
+            await self._journal.save_states({subscription.key: None, **letters})
+        except JournalError as exc:
+            raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
+
+    def _drop(self, subscription: Subscription) -> None:
+        subscription.clients.clear()
+        subscription.close()
+        self._unsaved.discard(subscription)
+        self._subscriptions.pop(subscription.name, None)
+
     def _forget_ephemeral(self, subscription: Subscription) -> None:
         if not subscription.is_durable and not subscription.clients:
-            subscription.close()
-            self._unsaved.discard(subscription)
-            self._subscriptions.pop(subscription.name, None)
+            self._drop(subscription)
 
-    def _add(self, name: str, window: Window) -> Subscription:
-        subscription = Subscription(name, window, self._journal, self._tasks, self._touch, self._lost)
-        self._subscriptions[name] = subscription
+    def _add(self, name: str, saved: Saved, *, letters: list[DeadLetter] | None = None) -> Subscription:
+        subscription = self._subscriptions[name] = Subscription(
+            name,
+            saved,
+            letters=letters or [],
+            limits=self._limits,
+            journal=self._journal,
+            tasks=self._tasks,
+            owner=self,
+        )
         return subscription
+
+    def _refuse_if_full(self) -> None:
+        if len(self._subscriptions) + len(self._replays) >= _MAX_SUBSCRIPTIONS:
+            raise CommandError(
+                RetCode.SATURATED,
+                f"there are {_MAX_SUBSCRIPTIONS} subscriptions",
+                retryable=True,
+                retry_after_ms=_FULL_RETRY_MS,
+            )
+
+    def _replay(self, client: ClientPeer, name: str) -> Replay:
+        replay = self._replays[name][0]
+        if replay.client is not client:
+            raise CommandError(RetCode.NOT_SUBSCRIBED, f"replay {name!r} is not open on this connection")
+        return replay
+
+    def _end_replay(self, client: ClientPeer, name: str) -> None:
+        self._replay_ended(self._replay(client, name))
+
+    def _replay_ended(self, replay: Replay) -> None:
+        replay.client.subscriptions.discard(replay.name)
+        ended = self._replays.pop(replay.name, None)
+        if ended is not None:
+            ended[1].cancel()
 
     def _joined(self, client: ClientPeer, name: str) -> Subscription:
         subscription = self._subscriptions.get(name)
@@ -371,10 +403,12 @@ class Deliveries:
             )
         return subscription
 
-    def _leave(self, client: ClientPeer, subscription: Subscription) -> None:
+    def _leave(
+        self, client: ClientPeer, subscription: Subscription, *, failed_at: float | None = None
+    ) -> None:
         client.subscriptions.discard(subscription.name)
         subscription.clients.pop(client.id, None)
-        subscription.window.leave(client.id)
+        subscription.window.leave(client.id, failed_at=failed_at)
         if subscription.is_durable:
             subscription.pump()
         else:
@@ -384,7 +418,8 @@ class Deliveries:
         for subscription in tuple(self._subscriptions.values()):
             subscription.offer(events)
 
-    def _lost(self, gap: Gap) -> None:
+    def lost(self, gap: Gap) -> None:
+        """See `subscriptions.Owner`."""
         _log.warning(
             "subscription_gap",
             subscription=gap.subscription,
@@ -394,8 +429,10 @@ class Deliveries:
         )
         self.on_gap(gap)
 
-    def _touch(self, subscription: Subscription) -> None:
-        if subscription.is_durable and not self._is_closed:
+    def touched(self, subscription: Subscription) -> None:
+        """See `subscriptions.Owner`."""
+        is_ours = self._subscriptions.get(subscription.name) is subscription  # else it was forgotten
+        if is_ours and not self._is_closed:
             self._unsaved.add(subscription)
             if self._saving is None:
                 self._saving = self._loop.call_later(_SAVE_S, self._save)
@@ -404,12 +441,18 @@ class Deliveries:
         self._saving = None
         for subscription in self._unsaved:
             if subscription.is_durable:
-                progress = subscription.window.take_progress()
-                if progress is not None:
-                    saved = Saved(subscription.window.filters, progress)
-                    self._journal.put_state(STATE_PREFIX + subscription.name, saved)
+                changes = subscription.take_changes()
+                if changes:
+                    self._journal.put_states(changes)
         self._unsaved.clear()
 
 
 def _ignore(_: Gap) -> None:
     """Nobody listens yet."""
+
+
+def _convert(params: dict[str, Any], kind: type[P]) -> P:
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as exc:
+        raise CommandError(RetCode.BAD_PARAM, str(exc)) from exc

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from longwire.children import ChildrenHub, Peer
-from longwire.deliveries import Gap
 from longwire.journal import Arrivals, Commit, EventStore
 from longwire.status import AccountStatus
+from longwire.subscriptions import Gap
 from longwire_protocol.codec import encode_event
 from longwire_protocol.event import Event
 from longwire_protocol.frames import HandedOver, HandOver

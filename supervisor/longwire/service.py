@@ -78,6 +78,10 @@ class Service:
             "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
+            "events.replay": self._replay,
+            "deadletter.list": self._deadletter_list,
+            "deadletter.resubmit": self._deadletter_resubmit,
+            "deadletter.purge": self._deadletter_purge,
         }
 
     async def request(self, client: ClientPeer, request: Request, *, deadline_s: float) -> Any:
@@ -196,11 +200,19 @@ class Service:
         return await self._deliveries.subscribe(client, request)
 
     async def _unsubscribe(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        name = request.params.get("subscription") or request.params.get("name")
-        if not isinstance(name, str):
-            raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
-        self._deliveries.unsubscribe(client, name)
-        return {"subscription": name}
+        return await self._deliveries.unsubscribe(client, request.params)
+
+    async def _replay(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._deliveries.replay(client, request)
+
+    async def _deadletter_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._deliveries.dead_letters.list(request.params)
+
+    async def _deadletter_resubmit(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._deliveries.dead_letters.resubmit(request.params)
+
+    async def _deadletter_purge(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._deliveries.dead_letters.purge(request.params)
 
     # On the platform.
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from longwire.delivery import Filters
 from longwire.lifecycle import State
 from longwire_protocol.event import Bot
 
@@ -72,8 +73,30 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None
 
 
+class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One subscription, durable or not."""
+
+    name: str
+    clients: int
+    """Who has it open."""
+    low_water: int
+    """Everything up to this number is done."""
+    lag: int
+    """Numbers between that and the journal's end; it waits for at most so many events."""
+    in_flight: int
+    """Events sent and not acknowledged."""
+    dead_letters: int
+    dead_letters_dropped: int
+    """Given up for newer ones, in this supervisor's time."""
+    filters: Filters
+    ack_timeout_s: float
+    max_attempts: int
+    chat_block_max_s: float
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `status`."""
 
     supervisor: SupervisorStatus
     accounts: list[AccountStatus]
+    subscriptions: list[SubscriptionStatus]

@@ -29,6 +29,7 @@ from longwire.children import ChildrenHub
 from longwire.config import Config
 from longwire.control import Control
 from longwire.deliveries import Deliveries
+from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
 from longwire.fleet import Fleet
 from longwire.intake import Intake
@@ -181,7 +182,7 @@ class Supervisor:
         intake.hub = hub
         self._intake = intake
         watch = Watch(hub.drain)
-        self._deliveries = await Deliveries.open(self._journal, tasks)
+        self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
         yard = Yard(hub, watch, child_environment(self._environ))
@@ -221,6 +222,14 @@ class Supervisor:
             self._control.close()
             for path in self._socket_files():
                 path.unlink(missing_ok=True)
+
+    def _window_limits(self) -> WindowLimits:
+        settings = self._config.supervisor
+        return WindowLimits(
+            ack_timeout_s=settings.ack_timeout_s,
+            max_attempts=settings.max_attempts,
+            chat_block_max_s=settings.chat_block_max_s,
+        )
 
     def _premises(self, yard: Yard, tasks: asyncio.TaskGroup, changed: Callable[[Account], None]) -> Premises:
         return Premises(
@@ -282,6 +291,7 @@ class Supervisor:
         return Status(
             supervisor=self._supervisor_status(),
             accounts=[account.status() for account in self._fleet.accounts.values()],
+            subscriptions=self._deliveries.status(),
         )
 
     def _supervisor_status(self) -> SupervisorStatus:

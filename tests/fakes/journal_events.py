@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longwire.delivery import Progress, Send, Window, WindowLimits
+from longwire.delivery import Progress, Sends, Window, WindowLimits
 from longwire.journal import Stored
 
 
@@ -32,9 +32,9 @@ def window(text: str = "", *, credit: int | None = 100, limits: WindowLimits | N
     return made
 
 
-def seqs(sends: list[Send], consumer: str = "c") -> list[int]:
-    return [send.seq for send in sends if send.consumer == consumer]
+def seqs(sends: Sends, consumer: str = "c") -> list[int]:
+    return [entry.seq for entry in sends.get(consumer, [])]
 
 
-def attempts(sends: list[Send]) -> list[tuple[int, int]]:
-    return [(send.seq, send.attempt) for send in sends]
+def attempts(sends: Sends) -> list[tuple[int, int]]:
+    return [(entry.seq, entry.attempt) for entries in sends.values() for entry in entries]

@@ -131,7 +131,7 @@ def test_a_page_that_no_longer_fits_on_is_ignored() -> None:
     made = Window(Progress(0), head=3)
     made.join("c", credit=9)
     made.add_page(Page(events("b", first=2), 2), after_seq=1)
-    assert made.step(0.0) == []
+    assert made.step(0.0) == {}
     made.add_page(Page(events("ab"), 2), after_seq=0)
     made.add_page(Page(events("ab"), 2), after_seq=0)
     assert seqs(made.step(0.0)) == [1, 2]

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.journal_events import attempts, event, events, seqs, window
-from longwire.delivery import Progress, Send, Wanted
+from longwire.delivery import Progress, Wanted
 
 TIMEOUT_S = 30.0
 
@@ -13,7 +13,7 @@ TIMEOUT_S = 30.0
 
 def test_a_sole_client_gets_first_deliveries_in_seq_order_several_of_a_chat_in_flight() -> None:
     sends = window("aab-ba").step(0.0)
-    assert sends[0] == Send("c", 1, 1, b"1")
+    assert sends["c"][0].event == event(1, "a")
     assert attempts(sends) == [(n, 1) for n in range(1, 7)]
 
 
@@ -21,7 +21,7 @@ def test_each_event_costs_one_credit_and_acks_give_none_back() -> None:
     made = window("abab", credit=2)
     assert seqs(made.step(0.0)) == [1, 2]
     assert made.ack("c", seqs=[1, 2]) == []
-    assert made.step(0.0) == []
+    assert made.step(0.0) == {}
     made.add_credit("c", 1)
     assert seqs(made.step(0.0)) == [3]
 
@@ -37,7 +37,7 @@ def test_redeliveries_cost_credit_too() -> None:
     made = window("a", credit=1)
     made.step(0.0)
     assert made.nack("c", seq=1, delay_s=0.0, now=0.0)
-    assert made.step(0.0) == []
+    assert made.step(0.0) == {}
     made.add_credit("c", 1)
     assert attempts(made.step(0.0)) == [(1, 2)]
 
@@ -54,7 +54,7 @@ def test_one_step_sends_a_bounded_number_and_the_next_goes_on() -> None:
 def test_an_ack_up_to_covers_what_was_sent_to_this_client_and_no_more() -> None:
     made = window("aaab", credit=2)
     made.join("d", credit=1)
-    assert {send.seq: send.consumer for send in made.step(0.0)} == {1: "c", 2: "c", 4: "d"}
+    assert {who: [e.seq for e in sent] for who, sent in made.step(0.0).items()} == {"c": [1, 2], "d": [4]}
     assert made.ack("c", up_to=100) == []
     assert made.take_progress() == Progress(2)
     made.add_credit("d", 1)
@@ -93,7 +93,7 @@ def test_a_late_ack_after_redelivery_to_another_client_counts() -> None:
 def test_a_late_ack_before_redelivery_spares_it_and_lets_the_rest_go_on_in_order() -> None:
     made = window("aaa", credit=3)
     made.step(0.0)
-    assert made.step(TIMEOUT_S) == []  # no credit for sending again
+    assert made.step(TIMEOUT_S) == {}  # no credit for sending again
     made.ack("c", seqs=[1])
     made.add_credit("c", 5)
     assert attempts(made.step(TIMEOUT_S)) == [(2, 2), (3, 2)]
@@ -112,8 +112,7 @@ def test_a_client_that_never_acks_while_others_do_is_remembered_in_bounded_memor
         assert made.ack("d", seqs=[seq]) == []
         made.leave("d")
     consumer = made._dispatch._consumers["c"]
-    assert len(consumer.sent) < 100
-    assert len(consumer.sent_in_order) < 300
+    assert len(consumer.had) < 100
 
 
 # Redelivery.
@@ -134,7 +133,7 @@ def test_a_nacked_chat_waits_for_its_delay_and_others_go_on() -> None:
     made.offer(events("ab", first=3))
     assert seqs(made.step(1.0)) == [4]
     assert made.next_deadline() == 3.0
-    assert made.step(2.9) == []
+    assert made.step(2.9) == {}
     assert attempts(made.step(3.0)) == [(1, 2), (3, 1)]
 
 
@@ -151,7 +150,7 @@ def test_of_two_delays_of_one_chat_the_longer_holds() -> None:
     made.step(0.0)
     made.nack("c", seq=2, delay_s=9.0, now=0.0)
     made.nack("c", seq=1, delay_s=1.0, now=0.0)
-    assert made.step(1.0) == []
+    assert made.step(1.0) == {}
     assert attempts(made.step(9.0)) == [(1, 2), (2, 2)]
 
 
@@ -160,7 +159,7 @@ def test_a_shorter_delay_then_a_longer_one_ends_with_the_longer() -> None:
     made.step(0.0)
     made.nack("c", seq=2, delay_s=1.0, now=0.0)
     made.nack("c", seq=1, delay_s=9.0, now=0.0)
-    assert made.step(1.0) == []
+    assert made.step(1.0) == {}
     assert attempts(made.step(9.0)) == [(1, 2), (2, 2)]
 
 
@@ -192,7 +191,7 @@ def test_delays_of_chats_that_are_done_take_bounded_memory() -> None:
         made.ack("c", seqs=[seq])
     assert len(made._dispatch._delays) < 20
     assert made.low_water == 199
-    assert made.step(500.0) == []
+    assert made.step(500.0) == {}
     assert made.next_deadline() is None
 
 
@@ -202,7 +201,7 @@ def test_a_late_ack_of_a_nacked_event_does_not_end_the_delay_of_its_chat() -> No
     made.nack("c", seq=2, delay_s=5.0, now=0.0)
     made.ack("c", seqs=[2])
     made.add_credit("c", 5)
-    assert made.step(4.9) == []
+    assert made.step(4.9) == {}
     assert seqs(made.step(5.0)) == [3]
 
 
@@ -213,7 +212,7 @@ def test_an_event_whose_ack_is_overdue_comes_again_with_what_followed_it() -> No
     made.step(5.0)
     made.ack("c", seqs=[2])
     assert made.next_deadline() == TIMEOUT_S
-    assert made.step(29.9) == []
+    assert made.step(29.9) == {}
     assert attempts(made.step(TIMEOUT_S)) == [(1, 2), (3, 2)]
     assert made.next_deadline() == 2 * TIMEOUT_S
 
@@ -229,15 +228,13 @@ def test_each_chat_stays_with_one_consumer_while_any_of_it_is_in_flight() -> Non
     made = window("abab", credit=2)
     made.join("d", credit=2)
     first = made.step(0.0)
-    owners = {send.seq % 2: send.consumer for send in first}
-    assert len(first) == 4
-    assert set(owners.values()) == {"c", "d"}
+    assert sorted([seqs(first, "c"), seqs(first, "d")]) == [[1, 3], [2, 4]]
     made.offer(events("ab", first=5))
     made.add_credit("c", 10)
-    assert made.step(0.0)[0].consumer == "c"
-    assert made.step(0.0) == []  # the other chat waits for d, which has no credit
+    assert list(made.step(0.0)) == ["c"]
+    assert made.step(0.0) == {}  # the other chat waits for d, which has no credit
     made.add_credit("d", 1)
-    assert [send.consumer for send in made.step(0.0)] == ["d"]
+    assert list(made.step(0.0)) == ["d"]
 
 
 def test_a_free_chat_goes_to_the_consumer_with_the_most_credit_then_the_least_load() -> None:
@@ -253,7 +250,7 @@ def test_a_chat_with_nothing_in_flight_may_change_its_consumer() -> None:
     made = window("aa", credit=1)
     assert seqs(made.step(0.0)) == [1]
     made.join("d", credit=5)
-    assert made.step(0.0) == []
+    assert made.step(0.0) == {}
     made.ack("c", seqs=[1])
     assert seqs(made.step(0.0), "d") == [2]
 
@@ -267,7 +264,7 @@ def test_what_a_leaving_consumer_had_is_handed_over_in_order() -> None:
     made.leave("c")
     made.leave("c")
     sends = made.step(0.0)
-    assert {send.consumer for send in sends} == {"d"}
+    assert list(sends) == ["d"]
     assert attempts(sends) == [(1, 2), (3, 2), (4, 2)]
 
 
@@ -278,14 +275,14 @@ def test_a_leaving_consumer_takes_nothing_from_the_one_that_has_it_now() -> None
     assert seqs(made.step(TIMEOUT_S), "d") == [1]
     made.leave("c")
     made.add_credit("d", 1)
-    assert made.step(TIMEOUT_S) == []
+    assert made.step(TIMEOUT_S) == {}
 
 
 def test_without_consumers_everything_waits_and_goes_on_with_the_next() -> None:
     made = window("aab", credit=2)
     made.step(0.0)
     made.leave("c")
-    assert (made.step(1.0), made.next_deadline(), made.held_events) == ([], None, 3)
+    assert (made.step(1.0), made.next_deadline(), made.held_events) == ({}, None, 3)
     made.offer(events("a", first=4))  # stays in the journal: there is nobody to send it to
     assert (made.held_events, made.is_lagging, made.wants()) == (3, True, None)
     made.join("d", credit=10)
@@ -318,4 +315,4 @@ def test_a_chat_that_changed_its_consumer_is_not_also_sent_by_the_one_before() -
     made.join("d", credit=1)
     assert seqs(made.step(TIMEOUT_S), "d") == [1]
     made.add_credit("c", 5)  # 2 once waited for c's credit, and now belongs to d
-    assert made.step(TIMEOUT_S) == []
+    assert made.step(TIMEOUT_S) == {}

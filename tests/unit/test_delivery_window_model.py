@@ -1,7 +1,8 @@
 """The delivery window against a simple model, in any order of things that can happen to it.
 
-The model knows the journal, what was acknowledged, and what is in flight where; it checks every send
-against the rules, and at the end of each run that everything is delivered and acknowledged in order.
+The model knows the journal, what was acknowledged, failed and given up, and what is in flight where; it
+checks every send against the rules, and at the end of each run that everything is delivered and acknowledged
+in order, or a dead letter.
 """
 
 from collections import defaultdict
@@ -16,10 +17,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from longwire.delivery import Filters, Progress, Send, Window, WindowLimits
+from longwire.delivery import DeadEvent, Entry, Filters, Progress, Window, WindowLimits
 from longwire.journal import Page, Stored
 
-LIMITS = WindowLimits(max_events=12, page_events=5, ack_timeout_s=10.0)
+LIMITS = WindowLimits(max_events=12, page_events=5, ack_timeout_s=10.0, max_attempts=3, chat_block_max_s=25.0)
 CHATS = [None, "a", "b", "c"]
 CLIENTS = ["c", "d", "e"]
 FILTERS = Filters(types=frozenset({"wanted"}))
@@ -34,11 +35,21 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.window = Window(Progress(0), head=0, filters=FILTERS, limits=LIMITS)
         self.saved = Progress(0)
+        self.letters: dict[int, DeadEvent] = {}
+        """On disk, as the progress."""
+        self.resumed_letters: set[int] = set()
+        """Those of them that are to be delivered again."""
+        self.resumed: set[int] = set()
+        """In the window again; exempt from the order, as what followed them is done."""
         self.credit: dict[str, int] = {}
         self.sent_to: dict[str, set[int]] = defaultdict(set)
         self.in_flight: dict[int, tuple[str, float]] = {}
         self.attempts: dict[int, int] = defaultdict(int)
+        self.failures: dict[int, int] = {}
+        self.blocked: dict[int, float] = {}
         self.done: set[int] = set()
+        self.acked: set[int] = set()
+        """Done by an acknowledgement, whatever was forgotten since."""
         self.not_before: dict[str, float] = {}
         self.last_to_sole_client: int | None = 0
         """`None` once there were others, or something was taken back."""
@@ -79,10 +90,10 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.credit[client] = credit
         self.step()
 
-    @rule(client=st.sampled_from(CLIENTS))
-    def leave(self, client: str) -> None:
-        self.forget(client)
-        self.window.leave(client)
+    @rule(client=st.sampled_from(CLIENTS), has_crashed=st.booleans())
+    def leave(self, client: str, *, has_crashed: bool) -> None:
+        self.forget(client, has_crashed=has_crashed)
+        self.window.leave(client, failed_at=self.now if has_crashed else None)
         self.step()
 
     @precondition(lambda self: self.credit)
@@ -102,7 +113,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         for seq in seqs:
             if seq in self.sent_to[client]:
                 assert seq not in refused
-                self.finish(seq)
+                self.acknowledge(seq)
             elif seq in self.attempts and seq not in self.done:
                 assert seq in refused  # sent, but never to this one
         self.step()
@@ -114,71 +125,108 @@ class DeliveryMachine(RuleBasedStateMachine):
         up_to = data.draw(st.integers(0, len(self.journal) + 2))
         assert self.window.ack(client, up_to=up_to) == []
         for seq in [seq for seq in self.sent_to[client] if seq <= up_to]:
-            self.finish(seq)
+            self.acknowledge(seq)
         self.step()
 
     @precondition(lambda self: self.in_flight)
-    @rule(data=st.data(), delay_s=st.sampled_from([0.0, 0.0, 3.0]))
-    def nack(self, data: st.DataObject, delay_s: float) -> None:
+    @rule(data=st.data(), delay_s=st.sampled_from([None, None, 0.0, 3.0, 99.0]))
+    def nack(self, data: st.DataObject, delay_s: float | None) -> None:
         seq = data.draw(st.sampled_from(sorted(self.in_flight)))
         client = self.in_flight[seq][0]
         assert self.window.nack(client, seq=seq, delay_s=delay_s, now=self.now)
-        self.take_back(seq)
-        chat = self.chat(seq)
-        self.not_before[chat] = max(self.now + delay_s, self.not_before.get(chat, 0.0))
+        self.fail(seq, first_delay_s=0.5, asked_s=delay_s)
         self.step()
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 11.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        for seq, (_, deadline) in sorted(self.in_flight.items()):
-            if seq in self.in_flight and deadline <= self.now:
-                self.take_back(seq)
+        for seq, (_, sent_at) in list(self.in_flight.items()):
+            if seq in self.in_flight and sent_at + LIMITS.ack_timeout_s <= self.now:
+                self.fail(seq, first_delay_s=0.25)
+        self.step()
+
+    @precondition(lambda self: set(self.letters) - self.resumed_letters)
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        seq = data.draw(st.sampled_from(sorted(set(self.letters) - self.resumed_letters)))
+        self.resumed_letters.add(seq)
+        self.resume_in_window(seq)
+        self.step()
+
+    @precondition(lambda self: self.resumed)
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        seq = data.draw(st.sampled_from(sorted(self.resumed)))
+        self.window.discard(seq)
+        self.acknowledge(seq)
         self.step()
 
     @rule()
     def save(self) -> None:
+        for seq in self.window.take_resumed_done():
+            del self.letters[seq]
+            self.resumed_letters.discard(seq)
+        assert self.resumed_letters == self.resumed
+        self.letters |= {dead.event.seq: dead for dead in self.window.take_dead()}
         self.saved = self.window.take_progress() or self.saved
+        assert {f.seq: f.failures for f in self.saved.failing} == self.failures
+        assert {f.seq: f.attempt for f in self.saved.failing} == {
+            seq: self.attempts[seq] for seq in self.failures
+        }
 
     @rule()
     def restart(self) -> None:
         """The supervisor is killed: what was not saved is forgotten, and clients are gone."""
         self.window = Window(self.saved, head=len(self.journal), filters=FILTERS, limits=LIMITS)
         ranges = [(1, self.saved.low_water), *self.saved.done]
-        self.done = {seq for first, last in ranges for seq in range(first, last + 1)} & self.done
+        done = {seq for first, last in ranges for seq in range(first, last + 1) if self.is_wanted(seq)}
+        assert done <= self.acked | set(self.letters)  # on disk are acknowledgements and dead letters
+        self.done = done - self.resumed_letters
         self.credit, self.in_flight = {}, {}
         self.sent_to.clear()
-        self.attempts.clear()
+        self.attempts = defaultdict(int, {f.seq: f.attempt for f in self.saved.failing})
+        self.failures = {f.seq: f.failures for f in self.saved.failing}
+        self.blocked = {f.seq: f.blocked_s for f in self.saved.failing}
         self.not_before.clear()
+        self.resumed.clear()
         self.last_to_sole_client = 0
+        for seq in sorted(self.resumed_letters):
+            self.resume_in_window(seq)
 
     # What must be so.
 
     def step(self) -> None:
         while sends := self.window.step(self.now, max_sends=3):
-            assert len(sends) <= 3
-            for send in sends:
-                self.check(send)
+            assert sum(map(len, sends.values())) <= 3
+            for client, entries in sends.items():
+                for entry in entries:
+                    self.check(str(client), entry)
         self.check_nothing_is_held_back()
 
-    def check(self, send: Send) -> None:
-        client, seq, chat = str(send.consumer), send.seq, self.chat(send.seq)
+    def check(self, client: str, entry: Entry) -> None:
+        seq = entry.seq
         self.credit[client] -= 1
         assert self.credit[client] >= 0
+        assert entry.event is self.journal[seq - 1]
         assert seq not in self.done
         assert seq not in self.in_flight
-        assert self.journal[seq - 1].type == "wanted"
-        earlier = [event.seq for event in self.journal[: seq - 1] if self.chat(event.seq) == chat]
-        assert all(n in self.done or n in self.in_flight for n in earlier if self.is_wanted(n))
-        assert not [n for n in self.in_flight if n > seq and self.chat(n) == chat]
+        assert self.is_wanted(seq)
+        chat = self.chat(seq)
+        if seq not in self.resumed:
+            earlier = [n for n in range(1, seq) if self.chat(n) == chat and self.is_wanted(n)]
+            assert all(n in self.done | self.in_flight.keys() | self.resumed for n in earlier)
+            assert not [
+                n for n in self.in_flight if n > seq and self.chat(n) == chat and n not in self.resumed
+            ]
         assert {self.in_flight[n][0] for n in self.in_flight if self.chat(n) == chat} <= {client}
         assert not self.is_delayed(chat)
         if self.last_to_sole_client is not None:
             assert self.last_to_sole_client < seq
             self.last_to_sole_client = seq
         self.attempts[seq] += 1
-        assert send.attempt == self.attempts[seq]
-        self.in_flight[seq] = (client, self.now + LIMITS.ack_timeout_s)
+        assert entry.attempt == self.attempts[seq]
+        assert self.failures.get(seq, 0) < LIMITS.max_attempts
+        self.in_flight[seq] = (client, self.now)
         self.sent_to[client].add(seq)
 
     def check_nothing_is_held_back(self) -> None:
@@ -195,14 +243,15 @@ class DeliveryMachine(RuleBasedStateMachine):
     @invariant()
     def books_are_bounded_and_agree(self) -> None:
         window, dispatch = self.window, self.window._dispatch
-        assert window.held_events <= LIMITS.max_events
-        assert set(dispatch._in_flight) == set(self.in_flight)
+        assert window.held_events <= LIMITS.max_events + len(self.resumed)
+        assert window.in_flight == len(self.in_flight)
         assert window.held_bytes == 4 * window.held_events
         assert window.low_water <= len(self.journal)
-        assert all(seq in self.done for seq in range(1, window.low_water + 1) if self.is_wanted(seq))
+        finished = self.done | self.resumed
+        assert all(seq in finished for seq in range(1, window.low_water + 1) if self.is_wanted(seq))
         for consumer in dispatch._consumers.values():
             mine = [seq for seq, (client, _) in self.in_flight.items() if client == consumer.id]
-            assert consumer.in_flight == len(mine)
+            assert list(consumer.in_flight) == mine
             assert consumer.credit == self.credit[str(consumer.id)]
             assert len(consumer.ready) < 200
         assert len(dispatch._free) < 200
@@ -211,18 +260,21 @@ class DeliveryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let time pass and one client do its work: then all is delivered, in order, and nothing is left."""
         for client in list(self.credit):
-            self.leave(client)
+            self.leave(client, has_crashed=False)
         self.now += 1_000.0
         self.join("c", credit=10**6)
         for _ in range(len(self.journal) + 2):
             self.read()
             for seq in list(self.in_flight):
                 self.window.ack("c", seqs=[seq])
-                self.finish(seq)
+                self.acknowledge(seq)
             self.step()
         assert self.done >= {event.seq for event in self.journal if event.type == "wanted"}
         assert (self.window.low_water, self.window.held_events) == (len(self.journal), 0)
         assert not self.window._dispatch._chats
+        assert not self.window._dispatch.failing
+        self.save()
+        assert self.acked | set(self.letters) >= self.done
 
     # The model's own books.
 
@@ -235,12 +287,38 @@ class DeliveryMachine(RuleBasedStateMachine):
     def is_delayed(self, chat: str) -> bool:
         return self.not_before.get(chat, 0.0) > self.now
 
+    def acknowledge(self, seq: int) -> None:
+        if seq not in self.done:
+            self.acked.add(seq)
+            self.finish(seq)
+
     def finish(self, seq: int) -> None:
         self.done.add(seq)
+        self.resumed.discard(seq)
         self.in_flight.pop(seq, None)
+        self.failures.pop(seq, None)
+        self.blocked.pop(seq, None)
         chat = self.chat(seq)
-        if all(n in self.done or self.chat(n) != chat for n in self.window._dispatch):
+        if all(n in self.done or self.chat(n) != chat for n in self.window._dispatch._held):
             self.not_before.pop(chat, None)  # a chat that is done takes its delay along
+
+    def fail(
+        self, seq: int, *, first_delay_s: float, asked_s: float | None = None, can_end: bool = True
+    ) -> None:
+        before = self.failures.get(seq, 0)
+        blocked_s = self.blocked.get(seq, 0.0) + (self.now - self.in_flight[seq][1] if before else 0.0)
+        self.take_back(seq)
+        if can_end and (before + 1 >= LIMITS.max_attempts or blocked_s >= LIMITS.chat_block_max_s):
+            self.finish(seq)
+            return
+        self.failures[seq] = before + 1 if can_end else min(before + 1, LIMITS.max_attempts - 1)
+        delay_s = first_delay_s * 2.0 ** (self.failures[seq] - 1) if asked_s is None else asked_s
+        if asked_s is None and first_delay_s < 0.5 and self.failures[seq] == 1:
+            delay_s = 0.0  # only a nack waits the first time
+        delay_s = max(0.0, min(delay_s, LIMITS.chat_block_max_s - blocked_s))
+        self.blocked[seq] = blocked_s + delay_s
+        chat = self.chat(seq)
+        self.not_before[chat] = max(self.now + delay_s, self.not_before.get(chat, 0.0))
 
     def take_back(self, seq: int) -> None:
         chat = self.chat(seq)
@@ -248,12 +326,26 @@ class DeliveryMachine(RuleBasedStateMachine):
             del self.in_flight[later]
             self.last_to_sole_client = None
 
-    def forget(self, client: str) -> None:
+    def forget(self, client: str, *, has_crashed: bool = False) -> None:
         self.credit.pop(client, None)
         self.sent_to.pop(client, None)
-        for seq in [n for n, (owner, _) in self.in_flight.items() if owner == client]:
-            del self.in_flight[seq]
-            self.last_to_sole_client = None
+        mine = [n for n, (owner, _) in self.in_flight.items() if owner == client]
+        heads: dict[str, int] = {}
+        for seq in sorted(mine):
+            heads.setdefault(self.chat(seq), seq)
+        for head in heads.values():
+            if has_crashed:
+                self.fail(head, first_delay_s=0.25, can_end=head == mine[0])
+            else:
+                self.take_back(head)
+
+    def resume_in_window(self, seq: int) -> None:
+        letter = self.letters[seq]
+        self.window.resume(letter.event, attempt=letter.failing.attempt)
+        self.attempts[seq] = max(self.attempts[seq], letter.failing.attempt)
+        self.done.discard(seq)
+        self.resumed.add(seq)
+        self.last_to_sole_client = None
 
 
 TestDeliveryMachine = DeliveryMachine.TestCase

@@ -25,6 +25,9 @@ VERBS = {
     "logs": Verb("longwire.cli.logs:logs", "Show the log, follow it."),
     "backup": Verb("longwire.cli.backup:backup", "Copy the journal, also while it is in use."),
     "recover": Verb("longwire.cli.recover:recover", "Save what can be read of a damaged journal."),
+    "deadletters": Verb(
+        "longwire.cli.deadletters:deadletters", "List, resubmit and purge what subscribers failed on."
+    ),
     "send": Verb("longwire.cli.send:send", "Send a text to a chat."),
     "simulate": Verb("longwire.cli.simulate:simulate", "Run the Lark and DingTalk simulators."),
 }

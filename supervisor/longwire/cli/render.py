@@ -77,6 +77,15 @@ def show_accounts(found: Iterable[Mapping[str, Any]]) -> None:
     _print_accounts(_console(), found)
 
 
+def show_subscriptions(found: Iterable[Mapping[str, Any]]) -> None:
+    """Print the table of subscriptions."""
+    columns = ("name", "clients", "low_water", "lag", "in_flight", "dead_letters")
+    table = Table(*(column.replace("_", " ") for column in columns), box=box.SIMPLE_HEAD)
+    for subscription in found:
+        table.add_row(*(_cell(str(subscription.get(column, ""))) for column in columns))
+    _console().print(table)
+
+
 def show_account(data: Mapping[str, Any]) -> None:
     """Print every field of an account that has a value."""
     now = time.time()

@@ -1,4 +1,4 @@
-"""`[supervisor]`: the folder, the endpoints, the pace, the journal's limits."""
+"""`[supervisor]`: the folder, the endpoints, the pace, the journal's limits, the deliveries."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _NUMBERS = {
     for field in msgspec.structs.fields(SupervisorSettings)
     if field.name not in {"data_dir", "endpoints"}
 }
+"""Keys whose types say all that is to be checked."""
+
 _KEYS = ("data_dir", "endpoint", *_NUMBERS)
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 

@@ -48,6 +48,18 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """How long an event stays that every durable subscription has acknowledged. 7 days: last week's trouble
     can be looked at and replayed."""
 
+    ack_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=_DAY_S)] = 30.0
+    """How long a subscriber may take to acknowledge an event before it has failed. 30: longer than most
+    effects of a message take, short enough that nobody gives up on the bot."""
+
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    """After how many failures an event becomes a dead letter of its subscription. 10: with the backoff some
+    three minutes, which outlasts the restart of what the subscriber depends on."""
+
+    chat_block_max_s: Annotated[float, msgspec.Meta(ge=0.1, le=7 * _DAY_S)] = 600.0
+    """How long a failing event may hold up its chat; its next failure makes it a dead letter. 600: after ten
+    minutes nobody waits for the answer any more, and those behind it do."""
+
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]` and what an account sets itself. Seconds, unless the name says otherwise."""

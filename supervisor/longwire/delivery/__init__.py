@@ -4,8 +4,21 @@ Belongs here: the window of a subscription, its filters, what is persisted of it
 clocks, the journal's reading, who may subscribe.
 """
 
+from longwire.delivery.chats import Entry
+from longwire.delivery.dispatch import Sends
 from longwire.delivery.filters import Filters
-from longwire.delivery.records import Progress, Send, Wanted, WindowLimits
+from longwire.delivery.records import Cause, DeadEvent, Failing, Progress, Wanted, WindowLimits
 from longwire.delivery.window import Window
 
-__all__ = ["Filters", "Progress", "Send", "Wanted", "Window", "WindowLimits"]
+__all__ = [
+    "Cause",
+    "DeadEvent",
+    "Entry",
+    "Failing",
+    "Filters",
+    "Progress",
+    "Sends",
+    "Wanted",
+    "Window",
+    "WindowLimits",
+]

@@ -1,63 +1,81 @@
 """Who gets which of the events held for a subscription, when, and when again.
 
-A chat with something to send stands, under the number of that event, in a heap: in its owner's while it
-has events in flight, in the dispatch's own (`_free`) when any consumer may have it. So the lowest number a
-consumer may have is the lower of two heap tops, and a sole consumer gets first deliveries in `seq` order.
-Numbers in these heaps are never searched for: one that no longer says the truth is skipped when it
-comes to the top. Nothing here takes longer than a heap operation per event; a `nack`, a timeout and a
-leaving consumer take time for the events they concern.
+Events come in `fresh`, a queue. As long as all is in order, which is nearly always, the sole consumer is
+served straight from it (`_stream`), and an event has books only while it is in flight. Otherwise, `fresh`
+is sorted into chats: one with something to send stands, under the number of that event, in a heap: in its
+owner's while it has events in flight, in the dispatch's own (`_free`) when any consumer may have it. So the
+lowest number a consumer may have is the lower of two heap tops, and a sole consumer gets first deliveries in
+`seq` order. Numbers in these heaps are never searched for: one that no longer says the truth is skipped when
+it comes to the top. Nothing here takes longer than a heap operation per event; a failure and a leaving
+consumer take time for the events they concern.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 
 from longwire.delivery.chats import Chat, Consumer, Entry
-from longwire.delivery.records import ConsumerId, Send, WindowLimits
+from longwire.delivery.failures import failed_again, is_hopeless, retry_delay_s
+from longwire.delivery.records import Cause, ConsumerId, DeadEvent, Failing, WindowLimits
 from longwire.journal.records import Stored
 
 _SLACK = 8  # delays may outnumber the held events twofold and by this many before they are cleaned
+
+Sends = dict[ConsumerId, list[Entry]]
+"""What to send to whom now, in order; read it before anything else happens to the window."""
 
 
 class Dispatch:
     """The events held for a subscription and the consumers they go to."""
 
-    def __init__(self, limits: WindowLimits) -> None:
-        self._limits = limits
-        # Both ordered, so that their first is found at once: held by number, in flight by deadline.
-        self._held: OrderedDict[int, Entry] = OrderedDict()
-        self._in_flight: OrderedDict[int, Entry] = OrderedDict()
+    def __init__(
+        self,
+        limits: WindowLimits,
+        *,
+        failing: dict[int, Failing],
+        luck: Callable[[], float],
+        unix_offset_s: float,
+    ) -> None:
+        self.limits = limits
+        self.changes = 0
+        """Grows when anything changes that is persisted."""
+        self.failing = failing
+        """What failed and is not done, by number; also of events that are not held yet."""
+        self._luck = luck
+        self._unix_offset_s = unix_offset_s
+        self._fresh: deque[Stored] = deque()
+        self._held: dict[int, Entry] = {}
+        """All others, by number; ascending, but for what was resumed."""
+        self._resumed: set[int] = set()
+        self._resumed_done: list[int] = []
+        self._dead: list[DeadEvent] = []
         self._bytes = 0
         self._chats: dict[tuple[str, str], Chat] = {}
         self._free: list[int] = []
         self._delays: list[tuple[float, int, Chat]] = []
         self._consumers: dict[ConsumerId, Consumer] = {}
         self._numbers = count()
-        self._finished = 0
 
     def __len__(self) -> int:
         """How many events are held, in flight or not."""
-        return len(self._held)
+        return len(self._fresh) + len(self._held)
 
     def __iter__(self) -> Iterator[int]:
-        """The numbers of the events held, ascending."""
-        return iter(self._held)
+        """The numbers of the events held, ascending, but for what was resumed."""
+        yield from [seq for seq in self._held if seq not in self._resumed] if self._resumed else self._held
+        for event in self._fresh:
+            yield event.seq
 
     def __contains__(self, seq: int) -> bool:
-        return seq in self._held
+        return seq in self._held or (bool(self._fresh) and seq >= self._fresh[0].seq)
 
     @property
     def size_bytes(self) -> int:
         """The bytes of the bodies held."""
         return self._bytes
-
-    @property
-    def finished(self) -> int:
-        """How many events were done since the beginning."""
-        return self._finished
 
     @property
     def consumers(self) -> list[ConsumerId]:
@@ -69,63 +87,102 @@ class Dispatch:
         """Whether anybody has joined."""
         return bool(self._consumers)
 
+    @property
+    def in_flight(self) -> int:
+        """How many events are sent and not acknowledged."""
+        return sum(len(consumer.in_flight) for consumer in self._consumers.values())
+
+    def take_dead(self) -> list[DeadEvent]:
+        """Return what was given up since the last call."""
+        dead, self._dead = self._dead, []
+        return dead
+
+    def take_resumed_done(self) -> list[int]:
+        """Return what was resumed and done since the last call, acknowledged or given up again."""
+        done, self._resumed_done = self._resumed_done, []
+        return done
+
     def next_deadline(self) -> float | None:
         """Return when `step` must be called even if nothing happens; `None` for never."""
         deadlines = [delay[0] for delay in self._delays[:1]]
-        if self._in_flight:
-            deadlines.append(next(iter(self._in_flight.values())).deadline)
+        for consumer in self._consumers.values():
+            for entry in consumer.in_flight.values():
+                deadlines.append(entry.sent_at + self.limits.ack_timeout_s)
+                break  # the first is the first to be overdue
         return min(deadlines, default=None)
 
-    def hold(self, event: Stored) -> None:
-        """Take an event in; its number is above all that were held before."""
-        if event.chat is None:
-            chat = Chat(None)
-        else:
-            key = (event.account, event.chat)
-            known = self._chats.get(key)
-            chat = self._chats[key] = Chat(key) if known is None else known
-        entry = Entry(event.seq, chat=chat, body=event.body)
-        self._held[entry.seq] = entry
-        self._bytes += len(entry.body)
-        chat.pending.append(entry)
-        if len(chat.pending) == 1:
-            self._make_ready(chat)
+    def hold(self, events: Sequence[Stored]) -> None:
+        """Take events in; their numbers are above all that were held before."""
+        self._fresh.extend(events)
+        self._bytes += sum([len(event.body) for event in events])
+
+    def resume(self, event: Stored, *, attempt: int) -> None:
+        """Take an event in that was given up; it is the next of its chat, and `attempt` deliveries old."""
+        if event.seq in self:
+            return
+        entry = self._enter(event)
+        entry.attempt = max(entry.attempt, attempt)
+        entry.chat.pending.appendleft(entry)
+        self._resumed.add(event.seq)
+        self._bytes += len(event.body)
+        self._make_ready(entry.chat)
+
+    def discard(self, seq: int) -> None:
+        """Forget a resumed event."""
+        if seq in self._resumed:
+            self._finish(self._held[seq])
+
+    # Consumers.
 
     def join(self, consumer: ConsumerId, *, credit: int) -> None:
         """Let a consumer have events; one that joins again begins anew, as it may have lost what it had."""
         self.leave(consumer)
         self._consumers[consumer] = Consumer(consumer, number=next(self._numbers), credit=credit)
 
-    def leave(self, consumer: ConsumerId) -> None:
-        """Hand what the consumer has in flight over to the others; none of it is lost if there are none."""
+    def leave(self, consumer: ConsumerId, *, failed_at: float | None = None) -> None:
+        """Hand what the consumer has in flight over to the others; none of it is lost if there are none.
+
+        With `failed_at`, the first of each chat in flight has failed. But only what the consumer has had
+        longest can be given up for it, as most clients work in order: the others stop one failure short.
+        """
         gone = self._consumers.pop(consumer, None)
         if gone is None:
             return
-        entries = [self._held[seq] for seq in gone.sent if seq in self._held]
-        for entry in entries:
-            if entry.consumer is gone:
-                self._requeue(entry.chat, from_seq=0)
+        suspect = next(iter(gone.in_flight.values()), None)
+        heads: dict[Chat, Entry] = {}
+        for entry in sorted(gone.in_flight.values(), key=lambda entry: entry.seq):
+            heads.setdefault(entry.chat, entry)
+        for chat, head in heads.items():
+            if failed_at is None:
+                self._requeue(chat, consumer=gone, from_seq=head.seq)
+            else:
+                self._fail(head, gone, Cause.CLIENT_LEFT, now=failed_at, can_end=head is suspect)
 
     def add_credit(self, consumer: ConsumerId, n: int) -> None:
         """Let so many more events be sent to it."""
         joined = self._consumers[consumer]
         joined.credit += n
-        joined.tidy(self._held)
+        joined.tidy(self._held.keys())
 
     def ack(self, consumer: ConsumerId, *, seqs: Sequence[int], up_to: int | None) -> list[int]:
         """Let go of these events; return the numbers of `seqs` that are not held or were never sent there."""
         joined = self._consumers[consumer]
-        refused = [seq for seq in seqs if seq not in joined.sent or seq not in self._held]
+        refused: list[int] = []
         for seq in seqs:
-            if seq in joined.sent:
-                joined.sent.discard(seq)
-                self._finish_if_held(seq)
-        for seq in () if up_to is None else joined.take_sent(up_to):
-            self._finish_if_held(seq)
-        joined.tidy(self._held)
+            entry = self._held.get(seq)
+            if entry is not None and (entry.consumer is joined or seq in joined.had):
+                self._finish(entry)
+            else:
+                refused.append(seq)
+        if up_to is not None:
+            for entry in joined.sent_up_to(up_to):
+                self._finish(entry)
+            for seq in [seq for seq in joined.had if seq <= up_to and seq in self._held]:
+                self._finish(self._held[seq])
+        joined.tidy(self._held.keys())
         return refused
 
-    def nack(self, consumer: ConsumerId, *, seq: int, delay_s: float, now: float) -> bool:
+    def nack(self, consumer: ConsumerId, *, seq: int, delay_s: float | None, now: float) -> bool:
         """Take the event and what followed it in its chat back, and wait before they are sent again.
 
         Returns:
@@ -133,41 +190,84 @@ class Dispatch:
         """
         joined = self._consumers[consumer]
         entry = self._held.get(seq)
-        if entry is None or seq not in joined.sent:
-            return False
-        if entry.consumer is joined:
-            if delay_s > 0:
-                self._delay(entry.chat, until=now + min(delay_s, self._limits.max_delay_s))
-            self._requeue(entry.chat, from_seq=seq)
-        return True
+        if entry is not None and entry.consumer is joined:
+            self._fail(entry, joined, Cause.NACKED, now=now, asked_s=delay_s)
+            return True
+        return entry is not None and seq in joined.had
 
     def drop_through(self, seq: int) -> None:
-        """Let go of everything up to this number, whoever has it."""
-        for held in [held for held in self._held if held <= seq]:
+        """Let go of everything up to this number, whoever has it, but for what was resumed."""
+        while self._fresh and self._fresh[0].seq <= seq:
+            event = self._fresh.popleft()
+            self._bytes -= len(event.body)
+            self.changes += 1
+            self.failing.pop(event.seq, None)
+        for held in [held for held in self._held if held <= seq and held not in self._resumed]:
             self._finish(self._held[held])
 
     # Time passes, events go out.
 
-    def step(self, now: float, *, max_sends: int = 1_000) -> list[Send]:
+    def step(self, now: float, *, max_sends: int) -> Sends:
         """Return what to send now; call it again until it returns nothing, and after every other call.
 
         Each event goes to the consumer with the most credit of those who may have it, and each costs one.
         """
         self._end_delays(now)
         self._expire(now)
-        overdue_at = now + self._limits.ack_timeout_s
-        willing = [(-c.credit, c.in_flight, c.number, c) for c in self._consumers.values() if c.credit > 0]
+        if len(self._consumers) == 1:
+            (sole,) = self._consumers.values()
+            if self._top(self._free, owner=None) is None and self._top(sole.ready, owner=sole) is None:
+                sent = self._stream(sole, now=now, max_sends=max_sends)
+                return {sole.id: sent} if sent else {}
+        self._sort_fresh()
+        return self._deal(now, max_sends=max_sends)
+
+    def _stream(self, consumer: Consumer, *, now: float, max_sends: int) -> list[Entry]:
+        """Send what is fresh to the sole consumer, in order; what is behind a delay waits in its chat."""
+        fresh, in_flight = self._fresh, consumer.in_flight
+        sent: list[Entry] = []
+        room = min(consumer.credit, max_sends)
+        while fresh and len(sent) < room:
+            entry = self._enter(fresh.popleft())
+            chat, seq = entry.chat, entry.seq
+            if chat.wait_until is None:
+                chat.owner = entry.consumer = consumer
+                in_flight[seq] = chat.in_flight[seq] = entry
+                self._count_delivery(entry, now=now)
+                sent.append(entry)
+            else:
+                chat.pending.append(entry)
+        if sent:
+            consumer.credit -= len(sent)
+            consumer.highest = sent[-1].seq
+        return sent
+
+    def _sort_fresh(self) -> None:
+        """Give all fresh events books, in their chats."""
+        while self._fresh:
+            event = self._fresh.popleft()
+            entry = self._enter(event)
+            entry.chat.pending.append(entry)
+            if len(entry.chat.pending) == 1:
+                self._make_ready(entry.chat)
+
+    def _deal(self, now: float, *, max_sends: int) -> Sends:
+        willing = [
+            (-c.credit, len(c.in_flight), c.number, c) for c in self._consumers.values() if c.credit > 0
+        ]
         heapify(willing)
-        sends: list[Send] = []
-        while willing and len(sends) < max_sends:
+        sends: Sends = {}
+        n = 0
+        while willing and n < max_sends:
             consumer = willing[0][3]
             entry = self._pop_next(consumer) if consumer.credit > 0 else None
             if entry is None:
                 heappop(willing)
                 continue
-            self._send(entry, consumer, overdue_at=overdue_at)
-            sends.append(Send(consumer.id, entry.seq, entry.attempt, entry.body))
-            heapreplace(willing, (-consumer.credit, consumer.in_flight, consumer.number, consumer))
+            self._send(entry, consumer, now=now)
+            sends.setdefault(consumer.id, []).append(entry)
+            n += 1
+            heapreplace(willing, (-consumer.credit, len(consumer.in_flight), consumer.number, consumer))
         return sends
 
     def _pop_next(self, consumer: Consumer) -> Entry | None:
@@ -193,24 +293,63 @@ class Dispatch:
             heappop(heap)
         return None
 
-    def _send(self, entry: Entry, consumer: Consumer, *, overdue_at: float) -> None:
+    def _send(self, entry: Entry, consumer: Consumer, *, now: float) -> None:
         chat = entry.chat
         chat.pending.popleft()
         chat.owner = entry.consumer = consumer
-        chat.in_flight[entry.seq] = self._in_flight[entry.seq] = entry
-        entry.attempt += 1
-        entry.deadline = overdue_at
+        chat.in_flight[entry.seq] = consumer.in_flight[entry.seq] = entry
+        self._count_delivery(entry, now=now)
         consumer.credit -= 1
-        consumer.in_flight += 1
-        consumer.note_sent(entry.seq)
+        if entry.seq < consumer.highest:
+            consumer.is_ascending = False
+        consumer.highest = max(consumer.highest, entry.seq)
         self._make_ready(chat)
 
+    def _count_delivery(self, entry: Entry, *, now: float) -> None:
+        entry.attempt += 1
+        entry.sent_at = now
+        if self.failing and entry.seq in self.failing:
+            self.failing[entry.seq].attempt = entry.attempt
+            self.changes += 1
+
+    # Failures.
+
     def _expire(self, now: float) -> None:
-        while self._in_flight:
-            entry = next(iter(self._in_flight.values()))
-            if entry.deadline > now:
-                return
-            self._requeue(entry.chat, from_seq=entry.seq)
+        for consumer in self._consumers.values():
+            while consumer.in_flight:
+                entry = next(iter(consumer.in_flight.values()))
+                if entry.sent_at + self.limits.ack_timeout_s > now:
+                    break
+                self._fail(entry, consumer, Cause.ACK_TIMEOUT, now=now)
+
+    def _fail(
+        self,
+        entry: Entry,
+        consumer: Consumer,
+        cause: Cause,
+        *,
+        now: float,
+        asked_s: float | None = None,
+        can_end: bool = True,
+    ) -> None:
+        """Count a failure of an event in flight; send it and what followed it again, or give it up."""
+        at = now + self._unix_offset_s
+        failing = self.failing.get(entry.seq)
+        if failing is None:
+            failing = self.failing[entry.seq] = Failing(entry.seq, entry.attempt, 0, 0.0, at, at)
+        failed_again(failing, flight_s=now - entry.sent_at, at=at)
+        self.changes += 1
+        self._requeue(entry.chat, consumer=consumer, from_seq=entry.seq)
+        if not can_end:
+            failing.failures = min(failing.failures, max(1, self.limits.max_attempts - 1))
+        elif is_hopeless(failing, self.limits):
+            self._dead.append(DeadEvent(entry.event, failing, cause))
+            self._finish(entry)
+            return
+        delay_s = retry_delay_s(failing, cause, asked_s=asked_s, limits=self.limits, luck=self._luck)
+        if delay_s > 0:
+            failing.blocked_s += delay_s
+            self._delay(entry.chat, until=now + delay_s)
 
     def _delay(self, chat: Chat, *, until: float) -> None:
         chat.wait_until = until if chat.wait_until is None else max(until, chat.wait_until)
@@ -229,45 +368,53 @@ class Dispatch:
 
     # The books.
 
+    def _chat_of(self, event: Stored) -> Chat:
+        if event.chat is None:
+            return Chat(None)
+        key = (event.account, event.chat)
+        chat = self._chats.get(key)
+        if chat is None:
+            chat = self._chats[key] = Chat(key)
+        return chat
+
+    def _enter(self, event: Stored) -> Entry:
+        entry = self._held[event.seq] = Entry(event.seq, event, self._chat_of(event))
+        if self.failing and event.seq in self.failing:
+            entry.attempt = self.failing[event.seq].attempt
+        return entry
+
     def _make_ready(self, chat: Chat) -> None:
         """Enter the chat's next event where consumers look for it."""
         if chat.pending and chat.wait_until is None:
             heappush(self._free if chat.owner is None else chat.owner.ready, chat.pending[0].seq)
 
-    def _requeue(self, chat: Chat, *, from_seq: int) -> None:
+    def _requeue(self, chat: Chat, *, consumer: Consumer, from_seq: int) -> None:
         """Take the chat's events in flight from this number on back, to be sent again in order."""
         for seq in sorted((seq for seq in chat.in_flight if seq >= from_seq), reverse=True):
             entry = chat.in_flight[seq]
-            self._ground(entry)
+            consumer.had.add(seq)
+            _ground(entry, consumer)
             chat.pending.appendleft(entry)
         self._settle(chat)
 
-    def _finish_if_held(self, seq: int) -> None:
-        entry = self._held.get(seq)
-        if entry is not None:
-            self._finish(entry)
-
     def _finish(self, entry: Entry) -> None:
         """Let go of an event that is done, wherever it is."""
-        del self._held[entry.seq]
-        self._bytes -= len(entry.body)
-        self._finished += 1
-        was_in_flight = self._ground(entry)
-        if not was_in_flight:
-            entry.chat.pending.remove(entry)  # acknowledged late; these come from the front
-        if not was_in_flight or not entry.chat.in_flight:
-            self._settle(entry.chat)
-
-    def _ground(self, entry: Entry) -> bool:
-        """Take an event out of flight; false if it is in none."""
-        consumer = entry.consumer
-        if consumer is None:
-            return False
-        del self._in_flight[entry.seq]
-        del entry.chat.in_flight[entry.seq]
-        entry.consumer = None
-        consumer.in_flight -= 1
-        return True
+        seq, chat = entry.seq, entry.chat
+        del self._held[seq]
+        self._bytes -= len(entry.event.body)
+        self.changes += 1
+        if self.failing:
+            self.failing.pop(seq, None)
+        if seq in self._resumed:
+            self._resumed.discard(seq)
+            self._resumed_done.append(seq)
+        if entry.consumer is None:
+            chat.pending.remove(entry)  # acknowledged late; these come from the front
+            self._settle(chat)
+        else:
+            _ground(entry, entry.consumer)
+            if not chat.in_flight:
+                self._settle(chat)
 
     def _settle(self, chat: Chat) -> None:
         """Free a chat with nothing in flight, forget one with nothing at all, and let the next be sent."""
@@ -278,3 +425,10 @@ class Dispatch:
                 if chat.key is not None:
                     self._chats.pop(chat.key, None)
         self._make_ready(chat)
+
+
+def _ground(entry: Entry, consumer: Consumer) -> None:
+    """Take an event out of its flight to the consumer."""
+    del consumer.in_flight[entry.seq]
+    del entry.chat.in_flight[entry.seq]
+    entry.consumer = None

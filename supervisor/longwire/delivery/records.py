@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
+
+from longwire.journal.records import Stored
 
 ConsumerId = bytes | str
 """Whatever names one client's connection: a ROUTER's routing id, a webhook's name."""
@@ -18,19 +22,43 @@ class WindowLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     page_events: int = 1_000
     """Most events asked of the journal at once: some milliseconds of the reader's thread."""
     ack_timeout_s: float = 30.0
-    """An event not acknowledged this long after it was sent is sent again (interfaces.md)."""
-    max_delay_s: float = 600.0
-    """Longest delay a `nack` can ask for: the `chat_block_max_s` of interfaces.md."""
+    """An event not acknowledged this long after it was sent has failed (interfaces.md)."""
+    max_attempts: int = 10
+    """With so many failures an event becomes a dead letter (interfaces.md)."""
+    chat_block_max_s: float = 600.0
+    """An event that has held up its chat for so long is a dead letter at its next failure (interfaces.md)."""
+    max_failing: int = 1_000
+    """Failing events whose counts are persisted, the lowest first: some 50 KB, which are written often."""
 
 
-class Send(msgspec.Struct, frozen=True, gc=False):
-    """Send this event to this consumer now."""
+class Cause(StrEnum):
+    """Why a delivery failed."""
 
-    consumer: ConsumerId
+    NACKED = "nacked"  # the client said so
+    ACK_TIMEOUT = "ack_timeout"  # no ack in time
+    CLIENT_LEFT = "client_left"  # the client was gone before its ack
+
+
+class Failing(msgspec.Struct, array_like=True, eq=True):
+    """The books of an event that failed at least once. Times are Unix seconds."""
+
     seq: int
     attempt: int
-    """1 for the first delivery to this subscription since the window was made."""
-    body: bytes
+    """Deliveries, failed or not."""
+    failures: int
+    blocked_s: float
+    """In flight or delayed since its first failure; without the time when nobody was there to take it."""
+    first_at: float
+    last_at: float
+
+
+class DeadEvent(msgspec.Struct, frozen=True):
+    """An event that the window has given up."""
+
+    event: Stored
+    failing: Failing
+    cause: Cause
+    """Of the last failure."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -45,6 +73,8 @@ class Progress(msgspec.Struct, frozen=True):
     """How far a subscription has come: what is persisted of a window, and what it is made from again."""
 
     low_water: int
-    """Everything up to this number is done: acknowledged, or not for this subscription."""
+    """Everything up to this number is done: acknowledged, given up, or not for this subscription."""
     done: list[tuple[int, int]] = []
     """Ranges above `low_water` that are done too, ends included, ascending, disjoint."""
+    failing: list[Failing] = []
+    """What failed and is not done, at most `max_failing` of it; ascending."""

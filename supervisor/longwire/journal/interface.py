@@ -8,7 +8,7 @@ for the one we have). What shows of it here is `removed_to`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from longwire.journal.records import Arrivals, Commit, Page, Stored
@@ -72,8 +72,16 @@ class EventStore(Protocol):
         """Have `value` written under `key` soon; the last one of several wins, `None` deletes."""
         ...
 
+    def put_states(self, states: Mapping[str, Any]) -> None:
+        """As `put_state` for several keys: all of them become durable, or none does."""
+        ...
+
     async def save_state(self, key: str, value: Any) -> None:
         """Return when `value` is durable under `key`."""
+        ...
+
+    async def save_states(self, states: Mapping[str, Any]) -> None:
+        """Return when all of these are durable; they become so together."""
         ...
 
     async def get_states(self, prefix: str, value_type: type[T]) -> dict[str, T]:

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 
 from longwire import service
+from longwire.deadletters import DeadLetter
+from longwire.delivery import Cause
 from longwire.lifecycle import State
-from longwire.status import AccountStatus, SupervisorStatus
+from longwire.status import AccountStatus, SubscriptionStatus, SupervisorStatus
 from longwire_protocol import codec, errors, frames, messages
 from longwire_protocol.codec import Decoder
 from longwire_protocol.event import Event
@@ -144,7 +146,14 @@ def test_the_tables_of_event_and_status_have_every_field() -> None:
     status = described("Status and account states")
     assert set(wire_names(SupervisorStatus)) <= status
     assert set(wire_names(AccountStatus)) <= status
+    assert set(wire_names(SubscriptionStatus)) <= status
     assert {state.value for state in State} <= status
+
+
+def test_the_table_of_dead_letters_has_every_field_and_value() -> None:
+    described = section("Dead letters")
+    assert set(wire_names(DeadLetter)) <= {name for cells in rows(described) for name in names(cells[0])}
+    assert {cause.value for cause in Cause} <= set(names(described))
 
 
 def test_the_versions_and_limits_are_those_of_the_code() -> None:

@@ -1,0 +1,132 @@
+"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from longwire.deadletters import LETTER_PREFIX, DeadLetter, letter_key
+from longwire.journal import EventStore, JournalError
+from longwire.subscriptions import Subscription
+from longwire_protocol.errors import CommandError, RetCode
+
+_PAGE_BYTES = 1024 * 1024
+"""Events of one page of the list: a frame may hold sixteen times as much, so a large one fits beside them."""
+
+T = TypeVar("T")
+
+
+class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `deadletter.resubmit` and `deadletter.purge` take; `all` or a subscription must be given."""
+
+    subscription: str | None = None
+    seqs: list[int] | None = None
+    all: bool = False
+
+
+class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `deadletter.list` takes."""
+
+    subscription: str | None = None
+    seqs: list[int] | None = None
+    after: str = ""
+    """`next` of the page before."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+class DeadLetterOffice:
+    """Carries out the methods; `subscriptions` are all durable ones by name."""
+
+    def __init__(self, journal: EventStore, subscriptions: Mapping[str, Subscription]) -> None:
+        self._journal = journal
+        self._subscriptions = subscriptions
+
+    async def list(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return a page of dead letters, ordered by subscription and number, and where the next begins."""
+        asked = _convert(params, Listed)
+        shown: list[dict[str, Any]] = []
+        size = 0
+        for key, letter in (await self._read(asked.subscription)).items():
+            if key <= asked.after or not _is_of(letter, asked.subscription, asked.seqs):
+                continue
+            if len(shown) == asked.limit or size >= _PAGE_BYTES:
+                last = shown[-1]
+                return {"deadletters": shown, "next": letter_key(last["subscription"], last["seq"])}
+            shown.append(letter.described())
+            size += len(letter.event.body)
+        return {"deadletters": shown, "next": None}
+
+    async def resubmit(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Have dead letters delivered again; on disk when this returns."""
+        which = _which(params)
+        found = await self._read(which.subscription)
+        letters = [letter for letter in found.values() if _is_of(letter, which.subscription, which.seqs)]
+        marked: dict[str, DeadLetter | None] = {}
+        for letter in letters:
+            subscription = self._subscriptions.get(letter.subscription)
+            if subscription is not None:
+                marked |= subscription.letters.resubmit(letter)
+        await self._save(marked)
+        for key in marked:
+            self._deliver(found[key])
+        return {"resubmitted": len(marked)}
+
+    async def purge(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Delete dead letters, those on their way again too; on disk when this returns."""
+        which = _which(params)
+        removed: dict[str, DeadLetter | None] = {}
+        for subscription in self._subscriptions.values():
+            if which.subscription in {None, subscription.name}:
+                seqs = subscription.letters.seqs()
+                chosen = seqs if which.seqs is None else [seq for seq in seqs if seq in which.seqs]
+                removed |= subscription.letters.remove(chosen)
+                for seq in chosen:
+                    subscription.window.discard(seq)
+                subscription.pump()
+        await self._save(removed)
+        return {"purged": len(removed)}
+
+    def _deliver(self, letter: DeadLetter) -> None:
+        subscription = self._subscriptions.get(letter.subscription)
+        if subscription is not None and subscription.letters.is_resubmitted(letter.seq):
+            subscription.window.resume(letter.event, attempt=letter.attempts)
+            subscription.pump()
+
+    async def _read(self, subscription: str | None) -> dict[str, DeadLetter]:
+        prefix = LETTER_PREFIX if subscription is None else f"{LETTER_PREFIX}{subscription} "
+        try:
+            return await self._journal.get_states(prefix, DeadLetter)
+        except JournalError as exc:
+            raise _unavailable(exc) from exc
+
+    async def _save(self, states: Mapping[str, DeadLetter | None]) -> None:
+        if not states:
+            return
+        try:
+            await self._journal.save_states(states)
+        except JournalError as exc:
+            raise _unavailable(exc) from exc
+
+
+def _which(params: dict[str, Any]) -> Which:
+    which = _convert(params, Which)
+    if (which.subscription is None) != which.all:
+        raise CommandError(RetCode.BAD_PARAM, "subscription: a name is needed, or all: true in its place")
+    return which
+
+
+def _convert(params: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as exc:
+        raise CommandError(RetCode.BAD_PARAM, str(exc)) from exc
+
+
+def _is_of(letter: DeadLetter, subscription: str | None, seqs: list[int] | None) -> bool:
+    return subscription in {None, letter.subscription} and (seqs is None or letter.seq in seqs)
+
+
+def _unavailable(exc: JournalError) -> CommandError:
+    return CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True)
