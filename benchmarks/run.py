@@ -19,7 +19,7 @@ from bench.catalogue import MEASURES  # noqa: E402
 from bench.plot import draw  # noqa: E402
 from bench.rows import Row  # noqa: E402
 from bench.stage import Bench  # noqa: E402
-from bench.table import as_json, describe_machine, show  # noqa: E402
+from bench.table import as_json, describe_machine, load, show  # noqa: E402
 
 
 @click.command()
@@ -40,13 +40,15 @@ def main(
     """Print a row for each figure: name, value, unit, baseline, ratio, target."""
     folder = Path(tempfile.mkdtemp(prefix="lwbench-"))
     machine = describe_machine(folder)
+    bench = Bench(folder=folder, is_quick=quick, is_kept=keep)
     try:
-        rows, failed = asyncio.run(_measure(Bench(folder=folder, is_quick=quick), only or tuple(MEASURES)))
+        rows, failed = asyncio.run(_measure(bench, only or tuple(MEASURES)))
     finally:
         if keep:
             click.echo(f"kept {folder}", err=True)
         else:
             shutil.rmtree(folder)
+    machine["load_at_end"] = load()
     show(rows, machine)
     if json_path is not None:
         json_path.write_bytes(as_json(rows, machine))
@@ -67,7 +69,8 @@ async def _measure(bench: Bench, names: tuple[str, ...]) -> tuple[list[Row], lis
         begun = time.monotonic()
         click.echo(f"measuring {name} ...", err=True, nl=False)
         try:
-            rows += await MEASURES[name](bench)
+            with bench.part() as part:
+                rows += await MEASURES[name](part)
             outcome = "done"
         except Exception as error:  # noqa: BLE001  # shown, and told by the exit code
             failed.append(name)

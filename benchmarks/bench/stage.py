@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     """For everything that is written; short, because sockets lie in it."""
     is_quick: bool
+    is_kept: bool = False
+    """Whether the folder stays, to be looked at."""
 
     def pick(self, quick: int, full: int) -> int:
         """Return how much to do."""
@@ -37,6 +40,16 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         folder = self.folder / str(next(_numbers))
         folder.mkdir()
         return folder
+
+    @contextmanager
+    def part(self) -> Iterator[Bench]:
+        """Lend a bench for a part of the run; what it wrote goes with it: a million events are a gigabyte."""
+        folder = self.new_folder()
+        try:
+            yield msgspec.structs.replace(self, folder=folder)
+        finally:
+            if not self.is_kept:
+                shutil.rmtree(folder)
 
 
 class Stage(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ _MEASURED = (
     "redis",
     "hiredis",
 )
+"""Distributions whose versions the figures depend on."""
 
 
 def show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
@@ -77,11 +78,16 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "kernel": platform.release(),
-        "load": round(os.getloadavg()[0], 1),
+        "load": load(),
         "fsync_ms": round(percentile(_fsyncs(folder), 50) * 1000, 2),
         "sqlite": sqlite3.sqlite_version,
         **_versions(),
     }
+
+
+def load() -> float:
+    """Return how many processes wanted a core in the last minute: ours, and those of others."""
+    return round(os.getloadavg()[0], 1)
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,8 @@ async def compete(bench: Bench, contenders: Sequence[Contender], *, count: int, 
     series: Series = {contender.name: [] for contender in able}
     for _ in range(rounds):
         for contender in able:
-            series[contender.name].append(await contender.carry(bench, count))
+            with bench.part() as part:
+                series[contender.name].append(await contender.carry(part, count))
     return series
 
 
