@@ -19,6 +19,8 @@ _ROOM = 1.75
 _OURS = {"color": "black"}
 _OTHERS = {"color": "white", "edgecolor": "black", "hatch": "///"}
 _WHOLE = 100
+_TOLD = ("cores", "python", "fsync_ms", "load", "load_at_end")
+"""Of the machine, under the picture."""
 
 
 def draw(rows: Sequence[Row], machine: dict[str, Any], path: Path) -> None:
@@ -54,7 +56,7 @@ def draw(rows: Sequence[Row], machine: dict[str, Any], path: Path) -> None:
                 _panel(axis, panels[number], bars=bars[number // _COLUMNS])
             else:
                 axis.set_axis_off()
-        told = ", ".join(f"{key} {machine[key]}" for key in ("cores", "python", "kernel", "fsync_ms"))
+        told = ", ".join(f"{key} {machine.get(key, '-')}" for key in _TOLD)
         figure.supxlabel(f"ratio: Longwire / the other. {told}", fontsize=9)
         figure.savefig(path, format="svg", metadata={"Date": None})
         plt.close(figure)

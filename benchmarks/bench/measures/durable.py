@@ -76,7 +76,7 @@ def speeds(
             baseline=_each(series, other, "per_s"),
             against=other,
             target=targets.get(other, "-"),
-            note=f"{other}: {promises[other]}",
+            note=f"{other}, {series[other][0].event_bytes:.0f} bytes decoded per event: {promises[other]}",
         )
         for reader, other in pairs
     ]
