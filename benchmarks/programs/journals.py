@@ -37,6 +37,14 @@ def open_journal(folder: Path) -> Store:
     return Store(open_for_writing(folder / NAME), dedup_window_s=window_s)
 
 
+def tend(journal: Store) -> None:
+    """Do what the journal's writer does between commits."""
+    if journal.is_seal_due:
+        journal.seal()
+    if journal.is_checkpoint_due:
+        journal.checkpoint()
+
+
 def handed_over(batch: Made, *, first_number: int) -> list[HandedOver]:
     """Return ready-made events as a child hands them over now."""
     now = time.time()
@@ -63,9 +71,15 @@ def write_keys(folder: Path, count: int) -> None:
     for number, group in enumerate(_groups(count)):
         _commit(journal, [[(digits, _SMALLEST_BODY) for digits, _ in batch] for batch in group])
         if number % _REMOVE_EACH == 0:
-            journal.remove_before(journal.head)
-    journal.remove_before(journal.head + 1)
+            _remove(journal)
+    _remove(journal)
     journal.checkpoint_and_close()
+
+
+def _remove(journal: Store) -> None:
+    """Remove every event, in steps of some milliseconds each."""
+    while not journal.remove_before(journal.head + 1):
+        tend(journal)
 
 
 def _groups(count: int) -> Iterator[list[Made]]:
@@ -78,8 +92,7 @@ def _commit(journal: Store, group: list[Made]) -> None:
     journal.commit(
         [arrivals(handed_over(batch, first_number=n * BATCH)) for n, batch in enumerate(group)], states={}
     )
-    if journal.is_seal_due:
-        journal.seal()
+    tend(journal)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import zmq
 from events import BATCH, batches, report_cpu, say_ready
-from journals import arrivals, handed_over, open_journal
+from journals import arrivals, handed_over, open_journal, tend
 
 from longwire.journal.records import Arrivals, Stored
 from longwire_protocol.channel import new_socket
@@ -95,8 +95,7 @@ class Pipeline:
         self._children.send_multipart((self._child, encode(StoredFrame(up_to))))
         for commit in commits:
             self._send(commit.stored)
-        if self._journal.is_seal_due:
-            self._journal.seal()
+        tend(self._journal)
 
     def _send(self, stored: list[Stored]) -> None:
         events = [msgspec.Raw(with_delivery(event.body, event.seq, attempt=1)) for event in stored]
