@@ -216,6 +216,21 @@ async def test_e6_a_flipped_bit_in_the_log_is_refused_unless_nothing_was_lost_by
     assert await asyncio.to_thread(wal_path(crashed).exists)
 
 
+async def test_events_behind_the_damage_of_a_log_are_saved_too(path: Path, tmp_path: Path) -> None:
+    crashed = await crash(path, tmp_path / "crashed")
+    log = bytearray(await asyncio.to_thread(wal_path(crashed).read_bytes))
+    log[len(log) // 2] ^= 1
+    await asyncio.to_thread(wal_path(crashed).write_bytes, log)
+    with pytest.raises(ConfigError, match="-wal"):
+        await Journal.open(crashed)
+    copy, aside = await asyncio.to_thread(recover, crashed)
+    assert copy.rows >= COMMITS - 1
+    assert copy.last_seq == COMMITS * EACH
+    assert await asyncio.to_thread(wal_path(aside).read_bytes) == log
+    async with opened(crashed) as journal:
+        assert len(await read_all(journal)) >= EACH
+
+
 async def test_a_commit_that_a_crash_tore_is_no_damage(path: Path, tmp_path: Path) -> None:
     crashed = await crash(path, tmp_path / "crashed")
     log = bytearray(await asyncio.to_thread(wal_path(crashed).read_bytes))

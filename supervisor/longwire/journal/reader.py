@@ -222,16 +222,16 @@ def read_holdings(connection: sqlite3.Connection) -> Holdings:
         Row(min(last, end), committed_at, size)
         for (_, last, committed_at, size), end in zip(found, ends, strict=False)
     ]
-    page_bytes, pages, free = (
+    page_bytes, pages, free, can_shrink = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_size", "page_count", "freelist_count")
+        for name in ("page_size", "page_count", "freelist_count", "auto_vacuum")
     )
     used_bytes = (pages - free) * page_bytes
     return Holdings(
         rows=rows,
         event_bytes=_event_bytes(connection, used_bytes),
         used_bytes=used_bytes,
-        free_pages=free,
+        free_pages=free if can_shrink else 0,
         pages=pages,
     )
 

@@ -44,6 +44,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     used_bytes: int
     """Of the file, without what is free in it: rows, keys, states."""
     free_pages: int
+    """That can be given back; none in a file of schema 1."""
     pages: int
     """Of the file, free ones included."""
 
