@@ -263,11 +263,11 @@ async def test_a_row_that_is_damaged_is_skipped_and_named_and_commits_go_on(path
         for commit in range(4):
             await append(journal, filling(commit))
         spoil(path, "UPDATE chunks SET events = x'c1' WHERE first_seq = 11")
-        spoil(path, "DELETE FROM chunks WHERE first_seq = 31")
+        spoil(path, "DELETE FROM chunks WHERE first_seq IN (1, 31)")
         await append(journal, filling(5))
         events, gaps = await read_with_gaps(journal)
-        assert gaps == [(11, 20), (31, 40)]
-        assert numbers(events) == [*range(1, 11), *range(21, 31), *range(41, 51)]
+        assert gaps == [(1, 20), (31, 40)]
+        assert numbers(events) == [*range(21, 31), *range(41, 51)]
         assert journal.damage is not None
         await journal.remove_through(40)
         assert journal.damage is None
@@ -285,6 +285,18 @@ async def test_damage_is_found_from_whatever_position_one_reads(path: Path) -> N
                 await journal.read(after, limit=100, max_bytes=2**20)
             assert (caught.value.first, caught.value.last) == gap
         assert (await journal.read(20, limit=100, max_bytes=2**20)).events[0].seq == 21
+
+
+async def test_damaged_numbers_of_a_row_do_not_keep_retention_from_ending(path: Path) -> None:
+    async with opened(path) as journal:
+        for commit in range(4):
+            await append(journal, batch(commit))
+        spoil(path, "UPDATE chunks SET last_seq = -5 WHERE first_seq = 1")
+        spoil(path, "UPDATE chunks SET last_seq = 4000 WHERE first_seq = 11")
+        rows = (await journal.holdings()).rows
+        assert [row.last_seq for row in rows] == [1, 20, 30, 40]
+        await journal.remove_through(20)
+        assert numbers(await read_all(journal)) == [*range(21, 41)]
 
 
 # Recovering.

@@ -66,6 +66,6 @@ def test_a_journal_of_version_1_keeps_its_events_numbers_and_states(database: sq
     database.execute("INSERT INTO state VALUES ('k', x'01')")
     migrate(database, version=1)
     assert database.execute("SELECT * FROM chunks").fetchall() == [(1, 3, 1.5, b"\x90", None, None)]
-    assert database.execute("SELECT * FROM high_water").fetchall() == [(7, 0, 0, 1, 0)]
+    assert database.execute("SELECT * FROM high_water").fetchall() == [(7, 0, 0, 0, 1, 0)]
     (sealed,) = database.execute("SELECT value FROM state WHERE key = 'k'").fetchone()
     assert unseal("k", sealed) == b"\x01"

@@ -110,6 +110,29 @@ def last(connection: sqlite3.Connection) -> Chunk | None:
     return None if row is None else Chunk(*row)
 
 
+class Extent(NamedTuple):
+    """Where a row ends."""
+
+    last_seq: int
+    end_bytes: int
+
+
+def oldest(connection: sqlite3.Connection) -> Extent | None:
+    """Return where the oldest row ends, so that a damaged number in it takes no other row along."""
+    rows = connection.execute(
+        "SELECT first_seq, last_seq, end_bytes FROM chunks ORDER BY first_seq LIMIT 2"
+    ).fetchall()
+    if not rows:
+        return None
+    first_seq, last_seq, end_bytes = rows[0]
+    return Extent(bounded(first_seq, last_seq, *(row[0] for row in rows[1:])), end_bytes or 0)
+
+
+def bounded(first_seq: int, last_seq: int, next_seq: int | None = None) -> int:
+    """Return the number a row ends with, within what its own and the next row's first number allow."""
+    return max(first_seq, last_seq if next_seq is None else min(last_seq, next_seq - 1))
+
+
 def read(connection: sqlite3.Connection, first_seq: int) -> Chunk:
     """Return one row that is whole.
 

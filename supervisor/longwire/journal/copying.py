@@ -38,6 +38,7 @@ class Copy(msgspec.Struct, kw_only=True):
 
     rows: int = 0
     first_seq: int | None = None
+    """`None` if there is no event."""
     last_seq: int = 0
     """Of the last event that was copied."""
     size_bytes: int = 0
@@ -160,7 +161,6 @@ class _Copying:
         )
         copy.rows += 1
         copy.size_bytes += len(chunk.events)
-        copy.first_seq = chunk.first_seq if copy.first_seq is None else copy.first_seq
         copy.last_seq, self._end_bytes = chunk.last_seq, chunk.end_bytes
 
     # All tables but that of events.
@@ -222,3 +222,5 @@ class _Copying:
         self._writer.execute(
             "DELETE FROM chunks WHERE first_seq <= :end AND last_seq <= :end", {"end": removed_to}
         )
+        (self.copy.first_seq,) = self._writer.execute("SELECT min(first_seq) FROM chunks").fetchone()
+        self.copy.gaps = [gap for gap in self.copy.gaps if gap[1] > removed_to]

@@ -41,15 +41,16 @@ def _create(connection: sqlite3.Connection) -> None:
 def _keep_for_years(connection: sqlite3.Connection) -> None:
     """Version 2: checksums, and what retention and a lost WAL leave behind.
 
-    `removed_to`: every event up to it was removed. `end_bytes`: see `chunks.py`; here for when no row is
-    left. `is_whole`: see `wal.py`. `newest_seq`: the last event when the WAL was last folded in. Rows of
-    version 1 keep no checksum, so that this takes no time.
+    `removed_to`: every event up to it was removed, `removed_bytes` of them. `end_bytes`: see `chunks.py`;
+    here for when no row is left. `is_whole`: see `wal.py`. `newest_seq`: the last event when the WAL was
+    last folded in. Rows of version 1 keep no checksum, so that this takes no time.
     """
     _execute(
         connection,
         "ALTER TABLE chunks ADD COLUMN crc INTEGER",
         "ALTER TABLE chunks ADD COLUMN end_bytes INTEGER",
         "ALTER TABLE high_water ADD COLUMN removed_to INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE high_water ADD COLUMN removed_bytes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE high_water ADD COLUMN end_bytes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE high_water ADD COLUMN is_whole INTEGER NOT NULL DEFAULT 1",
         "ALTER TABLE high_water ADD COLUMN newest_seq INTEGER NOT NULL DEFAULT 0",

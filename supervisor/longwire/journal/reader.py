@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,8 @@ ORDER BY first_seq
 """  # noqa: S608  # a constant
 
 _BEFORE = "SELECT first_seq, end_bytes FROM chunks WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1"
+
+_REMOVED = "SELECT removed_to, removed_bytes FROM high_water"
 
 _LOOK_ROWS = 4096  # rows of retention's look at the oldest: 5 ms, measured
 
@@ -146,7 +148,22 @@ def read_page(connection: sqlite3.Connection, *, after_seq: int, limit: int, max
         JournalDamaged: the next events cannot be read; what lies behind them can.
         sqlite3.Error: the file cannot be read now.
     """
-    # The head first: what is committed between the two queries is then read, never skipped.
+    with _snapshot(connection):
+        return _read_page(connection, after_seq, limit=limit, max_bytes=max_bytes)
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    """Let all queries see the same: what is removed between two of them would look like a hole."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _read_page(connection: sqlite3.Connection, after_seq: int, *, limit: int, max_bytes: int) -> Page:
     head = read_head(connection)
     events: list[Stored] = []
     size = 0
@@ -175,8 +192,7 @@ def read_page(connection: sqlite3.Connection, *, after_seq: int, limit: int, max
 
 def _events_after(connection: sqlite3.Connection, after_seq: int) -> Generator[Stored]:
     """Give the events one after the other; raise `Damaged` where they end too early."""
-    known, end_bytes = _row_before(connection, after_seq)
-    position = after_seq
+    known, position, end_bytes = _row_before(connection, after_seq)
     with closing(connection.execute(_CHUNKS_AFTER, {"after": after_seq})) as rows:
         for row in rows:
             chunk = Chunk(*row)
@@ -188,15 +204,21 @@ def _events_after(connection: sqlite3.Connection, after_seq: int) -> Generator[S
             known, position, end_bytes = chunk.first_seq, chunk.last_seq, chunk.end_bytes
 
 
-def _row_before(connection: sqlite3.Connection, after_seq: int) -> tuple[int | None, int | None]:
-    """Return number and end of the row that `after_seq` is in or behind; it need not be whole itself."""
+def _row_before(connection: sqlite3.Connection, after_seq: int) -> tuple[int | None, int, int | None]:
+    """Return the row that `after_seq` is in or behind: its first number, where in it, its end in bytes.
+
+    It need not be whole itself. If there is none, what was removed takes its place.
+    """
     try:
-        found: tuple[int, int | None] | None = connection.execute(_BEFORE, (after_seq,)).fetchone()
+        found = connection.execute(_BEFORE, (after_seq,)).fetchone()
+        if found is not None:
+            return found[0], after_seq, found[1]
+        removed_to, removed_bytes = connection.execute(_REMOVED).fetchone()
     except sqlite3.Error as exc:
         if not chunks.is_damage(exc):
             raise
-        found = None
-    return found or (None, None)
+        return None, after_seq, None
+    return None, max(after_seq, removed_to), removed_bytes
 
 
 def _refuse_hole(chunk: Chunk, *, position: int, end_bytes: int | None) -> None:
@@ -217,10 +239,10 @@ def read_holdings(connection: sqlite3.Connection) -> Holdings:
         "SELECT first_seq, last_seq, committed_at, length(events) FROM chunks ORDER BY first_seq LIMIT ?",
         (_LOOK_ROWS,),
     ).fetchall()
-    ends = [row[0] - 1 for row in found[1:]] + [read_head(connection)]
+    following = [row[0] for row in found[1:]] + [read_head(connection) + 1]
     rows = [
-        Row(min(last, end), committed_at, size)
-        for (_, last, committed_at, size), end in zip(found, ends, strict=False)
+        Row(chunks.bounded(first, last, behind), committed_at, size)
+        for (first, last, committed_at, size), behind in zip(found, following, strict=False)
     ]
     page_bytes, pages, free, can_shrink = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -110,20 +110,25 @@ class Store:
             Whether nothing is left to remove below `seq`; if not, call it again.
         """
         until = time.monotonic() + within_s
-        removed_to, is_done = self._removed_to, False
+        removed: chunks.Extent | None = None
+        is_done = False
         with self._transaction():
             while time.monotonic() < until:
-                end = self._oldest_end()
-                if end is None or end >= seq:
+                oldest = chunks.oldest(self._connection)
+                if oldest is None or oldest.last_seq >= seq:
                     is_done = True
                     break
-                self._connection.execute("DELETE FROM chunks WHERE first_seq <= ?", (end,))
-                removed_to = end
-            self._connection.execute(
-                "UPDATE high_water SET seq = max(seq, ?), end_bytes = ?, removed_to = ?",
-                (self._head, self._end_bytes, removed_to),
-            )
-        self._removed_to = removed_to
+                self._connection.execute("DELETE FROM chunks WHERE first_seq <= ?", (oldest.last_seq,))
+                removed = oldest
+            if removed is not None:
+                self._connection.execute(
+                    """
+                    UPDATE high_water SET seq = max(seq, ?), end_bytes = ?, removed_to = ?, removed_bytes = ?
+                    """,
+                    (self._head, self._end_bytes, *removed),
+                )
+        if removed is not None:
+            self._removed_to = removed.last_seq
         return is_done
 
     def give_back(self, pages: int, *, within_s: float = STEP_S) -> int:
@@ -157,14 +162,6 @@ class Store:
         finally:
             self._connection.close()
             self._wal.close()
-
-    def _oldest_end(self) -> int | None:
-        """Return the number of the last event of the oldest row."""
-        rows = self._connection.execute(
-            "SELECT first_seq, last_seq FROM chunks ORDER BY first_seq LIMIT 2"
-        ).fetchall()
-        # The next row bounds it, so that a damaged number takes nothing else along.
-        return min((rows[0][1], *(first - 1 for first, _ in rows[1:]))) if rows else None
 
     def _mark(self, *, is_whole: bool) -> None:
         self._connection.execute(
