@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from longwire.deadletters import LETTER_PREFIX, DeadLetter, letter_key
 from longwire.journal import EventStore, JournalError
 from longwire.subscriptions import Subscription
+from longwire.wishes import parameters
 from longwire_protocol.errors import CommandError, RetCode
 
 _PAGE_BYTES = 1024 * 1024
 """Events of one page of the list: a frame may hold sixteen times as much, so a large one fits beside them."""
-
-T = TypeVar("T")
 
 
 class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +44,7 @@ class DeadLetterOffice:
 
     async def list(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return a page of dead letters, ordered by subscription and number, and where the next begins."""
-        asked = _convert(params, Listed)
+        asked = parameters(params, Listed)
         shown: list[dict[str, Any]] = []
         size = 0
         for key, letter in (await self._read(asked.subscription)).items():
@@ -111,17 +110,10 @@ class DeadLetterOffice:
 
 
 def _which(params: dict[str, Any]) -> Which:
-    which = _convert(params, Which)
+    which = parameters(params, Which)
     if (which.subscription is None) != which.all:
         raise CommandError(RetCode.BAD_PARAM, "subscription: a name is needed, or all: true in its place")
     return which
-
-
-def _convert(params: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(params, kind)
-    except msgspec.ValidationError as exc:
-        raise CommandError(RetCode.BAD_PARAM, str(exc)) from exc
 
 
 def _is_of(letter: DeadLetter, subscription: str | None, seqs: list[int] | None) -> bool:

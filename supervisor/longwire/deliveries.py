@@ -6,9 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from secrets import token_hex
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
-import msgspec
 import structlog
 
 from longwire.control import ANSWERED, Answered, ClientPeer
@@ -16,19 +15,10 @@ from longwire.deadletteroffice import DeadLetterOffice
 from longwire.deadletters import LETTER_PREFIX, DeadLetter
 from longwire.delivery import Filters, Progress, WindowLimits
 from longwire.journal import EventStore, JournalError, Stored
-from longwire.replay import Replay, first_since
+from longwire.replay import Replays
 from longwire.status import SubscriptionStatus
-from longwire.subscriptions import (
-    EPHEMERAL,
-    STATE_PREFIX,
-    AckTimeout,
-    ChatBlockMax,
-    Gap,
-    Limits,
-    MaxAttempts,
-    Saved,
-    Subscription,
-)
+from longwire.subscriptions import EPHEMERAL, STATE_PREFIX, Gap, Saved, Subscription
+from longwire.wishes import ReplayParams, SubscribeParams, UnsubscribeParams, parameters
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Nack, Reply, Request
 
@@ -39,61 +29,6 @@ _SAVE_S = 0.1
 
 _MAX_SUBSCRIPTIONS = 1000
 _FULL_RETRY_MS = 60_000
-
-_Credit = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-_Seq = Annotated[int, msgspec.Meta(ge=1)]
-P = TypeVar("P")
-
-
-class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `events.subscribe` and `events.replay` have in common."""
-
-    types: list[str] | None = None
-    accounts: list[str] | None = None
-    tenant: str | None = None
-    credit: _Credit = 100
-
-    def filters(self, request: Request) -> Filters:
-        """Return which events are asked for."""
-        return Filters(
-            accounts=None if self.accounts is None else frozenset(self.accounts),
-            types=None if self.types is None else frozenset(self.types),
-            tenant=self.tenant or request.tenant,
-        )
-
-
-class SubscribeParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `events.subscribe` takes."""
-
-    name: Annotated[str, msgspec.Meta(pattern=r"^[^~\s][^\s]{0,127}$")] | None = None
-    start: Literal["new", "all"] | _Seq = "new"
-    ack_timeout_s: AckTimeout | None = None
-    max_attempts: MaxAttempts | None = None
-    chat_block_max_s: ChatBlockMax | None = None
-
-    def limits(self) -> Limits:
-        """Return the limits that are given."""
-        return Limits(
-            ack_timeout_s=self.ack_timeout_s,
-            max_attempts=self.max_attempts,
-            chat_block_max_s=self.chat_block_max_s,
-        )
-
-
-class ReplayParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `events.replay` takes."""
-
-    first: _Seq = msgspec.field(name="from", default=1)
-    last: _Seq | None = msgspec.field(name="to", default=None)
-    since: float | None = None
-
-
-class UnsubscribeParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What `events.unsubscribe` takes."""
-
-    subscription: str | None = None
-    name: str | None = None
-    forget: bool = False
 
 
 class Deliveries:
@@ -113,7 +48,7 @@ class Deliveries:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._subscriptions: dict[str, Subscription] = {}
-        self._replays: dict[str, tuple[Replay, asyncio.Task[None]]] = {}
+        self._replays = Replays(journal, tasks)
         self._unsaved: set[Subscription] = set()
         self._saving: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -176,7 +111,7 @@ class Deliveries:
         Raises:
             CommandError: bad parameters, other filters than before, or too many subscriptions.
         """
-        params = _convert(request.params, SubscribeParams)
+        params = parameters(request.params, SubscribeParams)
         filters = params.filters(request)
         subscription = self._subscriptions.get(params.name) if params.name else None
         if subscription is None:
@@ -205,14 +140,14 @@ class Deliveries:
             CommandError: it is not open on this connection; to be forgotten, it does not exist or is open
                 elsewhere.
         """
-        asked = _convert(params, UnsubscribeParams)
+        asked = parameters(params, UnsubscribeParams)
         name = asked.subscription or asked.name
         if name is None:
             raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
         if asked.forget:
             await self._forget(client, name)
         elif name in self._replays:
-            self._end_replay(client, name)
+            self._replays.end(client, name)
         else:
             self._leave(client, self._joined(client, name))
         return {"subscription": name}
@@ -223,32 +158,9 @@ class Deliveries:
         Raises:
             CommandError: bad parameters, too many subscriptions, or the journal cannot be read.
         """
-        params = _convert(request.params, ReplayParams)
+        params = parameters(request.params, ReplayParams)
         self._refuse_if_full()
-        last = self._journal.head if params.last is None else min(params.last, self._journal.head)
-        first = params.first
-        if params.since is not None:
-            try:
-                first = max(first, await first_since(self._journal, params.since))
-            except JournalError as exc:
-                raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
-        name = EPHEMERAL + token_hex(8)
-        data = {"subscription": name, "next_seq": first, "last_seq": last}
-        client.send(Reply(id=request.id, status="ok", data=data))
-        if not client.is_gone:
-            replay = Replay(
-                name,
-                client,
-                filters=params.filters(request),
-                first=first,
-                last=last,
-                credit=params.credit,
-                journal=self._journal,
-            )
-            task = self._tasks.create_task(replay.run(), name=f"replay {name}")
-            self._replays[name] = replay, task
-            client.subscriptions.add(name)
-            task.add_done_callback(lambda _: self._replay_ended(replay))
+        await self._replays.start(client, params, request)
         return ANSWERED
 
     def ack(self, client: ClientPeer, ack: Ack) -> None:
@@ -289,7 +201,7 @@ class Deliveries:
         if credit.n < 1:
             raise CommandError(RetCode.BAD_PARAM, f"credit is given one or more at a time, not {credit.n}")
         if credit.subscription in self._replays:
-            self._replay(client, credit.subscription).add_credit(credit.n)
+            self._replays.add_credit(client, credit.subscription, credit.n)
             return
         subscription = self._joined(client, credit.subscription)
         subscription.window.add_credit(client.id, credit.n)
@@ -299,7 +211,7 @@ class Deliveries:
         """Hand over what a client had that is gone."""
         for name in tuple(client.subscriptions):
             if name in self._replays:
-                self._end_replay(client, name)
+                self._replays.end(client, name)
             else:
                 self._leave(client, self._subscriptions[name], failed_at=self._loop.time())
 
@@ -350,6 +262,8 @@ class Deliveries:
             raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
 
     def _drop(self, subscription: Subscription) -> None:
+        for client_id in tuple(subscription.clients):
+            subscription.window.leave(client_id)  # else a page that is being read would not be the last
         subscription.clients.clear()
         subscription.close()
         self._unsaved.discard(subscription)
@@ -379,21 +293,6 @@ class Deliveries:
                 retryable=True,
                 retry_after_ms=_FULL_RETRY_MS,
             )
-
-    def _replay(self, client: ClientPeer, name: str) -> Replay:
-        replay = self._replays[name][0]
-        if replay.client is not client:
-            raise CommandError(RetCode.NOT_SUBSCRIBED, f"replay {name!r} is not open on this connection")
-        return replay
-
-    def _end_replay(self, client: ClientPeer, name: str) -> None:
-        self._replay_ended(self._replay(client, name))
-
-    def _replay_ended(self, replay: Replay) -> None:
-        replay.client.subscriptions.discard(replay.name)
-        ended = self._replays.pop(replay.name, None)
-        if ended is not None:
-            ended[1].cancel()
 
     def _joined(self, client: ClientPeer, name: str) -> Subscription:
         subscription = self._subscriptions.get(name)
@@ -449,10 +348,3 @@ class Deliveries:
 
 def _ignore(_: Gap) -> None:
     """Nobody listens yet."""
-
-
-def _convert(params: dict[str, Any], kind: type[P]) -> P:
-    try:
-        return msgspec.convert(params, kind)
-    except msgspec.ValidationError as exc:
-        raise CommandError(RetCode.BAD_PARAM, str(exc)) from exc

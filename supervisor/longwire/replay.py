@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from secrets import token_hex
 
 import structlog
 
 from longwire.control import ClientPeer
 from longwire.delivery import Filters
 from longwire.journal import EventStore, JournalClosed, JournalDamaged, JournalError, Page, Stored
-from longwire.subscriptions import event_frames
+from longwire.subscriptions import EPHEMERAL, event_frames
+from longwire.wishes import ReplayParams
 from longwire_protocol.codec import with_delivery
-from longwire_protocol.messages import Events
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.messages import Events, Reply, Request
 
 _log = structlog.get_logger("longwire.deliveries")
 
@@ -104,6 +107,76 @@ class Replay:
                 self._has_credit.clear()
             for frame in event_frames(self.name, (with_delivery(e.body, e.seq, attempt=1) for e in now)):
                 self.client.send(frame)
+
+
+class Replays:
+    """All of them, by name. `KeyError`: there is none of that name."""
+
+    def __init__(self, journal: EventStore, tasks: asyncio.TaskGroup) -> None:
+        self._journal = journal
+        self._tasks = tasks
+        self._running: dict[str, tuple[Replay, asyncio.Task[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._running
+
+    async def start(self, client: ClientPeer, params: ReplayParams, request: Request) -> None:
+        """Answer the request and begin.
+
+        Raises:
+            CommandError: the journal cannot be read.
+        """
+        head, first = self._journal.head, params.first
+        last = head if params.last is None else min(params.last, head)
+        if params.since is not None:
+            try:
+                first = max(first, await first_since(self._journal, params.since))
+            except JournalError as exc:
+                raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
+        replay = Replay(
+            EPHEMERAL + token_hex(8),
+            client,
+            filters=params.filters(request),
+            first=first,
+            last=last,
+            credit=params.credit,
+            journal=self._journal,
+        )
+        data = {"subscription": replay.name, "next_seq": first, "last_seq": last}
+        client.send(Reply(id=request.id, status="ok", data=data))
+        if client.is_gone:
+            return
+        task = self._tasks.create_task(replay.run(), name=f"replay {replay.name}")
+        self._running[replay.name] = replay, task
+        client.subscriptions.add(replay.name)
+        task.add_done_callback(lambda _: self._ended(replay))
+
+    def add_credit(self, client: ClientPeer, name: str, n: int) -> None:
+        """Let so many more events be sent. Raises CommandError as `end`."""
+        self._of(client, name).add_credit(n)
+
+    def end(self, client: ClientPeer, name: str) -> None:
+        """End it early.
+
+        Raises:
+            CommandError: it is another client's.
+        """
+        self._ended(self._of(client, name))
+
+    def _of(self, client: ClientPeer, name: str) -> Replay:
+        replay = self._running[name][0]
+        if replay.client is not client:
+            raise CommandError(RetCode.NOT_SUBSCRIBED, f"replay {name!r} is not open on this connection")
+        return replay
+
+    def _ended(self, replay: Replay) -> None:
+        replay.client.subscriptions.discard(replay.name)
+        ended = self._running.pop(replay.name, None)
+        if ended is not None:
+            ended[1].cancel()
 
 
 async def first_since(journal: EventStore, unix_s: float) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, cast
 
 import msgspec
@@ -19,6 +20,7 @@ from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.journal import Arrivals, Commit, Journal
 from longwire.service import Service
+from longwire_protocol import client as client_module
 from longwire_protocol.channel import new_socket
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import CommandError, RetCode
@@ -60,7 +62,7 @@ class World:
             self.deliveries = await Deliveries.open(self.journal, tasks, limits=window_limits)
             handler = Service(cast("Any", Realm(self.deliveries)), self.deliveries)
             control = Control(
-                context, [self.endpoint], handler=handler, tasks=tasks, supervisor_id=str(self.numbers)
+                context, [self.endpoint], handler=handler, tasks=tasks, supervisor_id=token_hex(8)
             )
             async with Client(self.endpoint) as client:
                 yield client
@@ -397,7 +399,7 @@ async def test_a_replay_sends_its_range_and_ends(world: World) -> None:
         assert await collect(client.replay(since=0.0)) == [1, 2, 3, 4, 5, 6, 7]
         assert await collect(client.replay(since=99.0)) == []
         assert world.deliveries.status() == []
-        assert not world.deliveries._replays
+        assert not len(world.deliveries._replays)
 
 
 async def test_a_replay_moves_nothing_and_its_acks_change_nothing(world: World) -> None:
@@ -448,6 +450,20 @@ async def test_a_replay_goes_by_credit_and_ends_early_with_its_client(world: Wor
             await until(lambda: asyncio.sleep(0, not world.deliveries._replays), what="the replay is gone")
         context.term()
         assert (await client.call("hello"))["supervisor_id"]
+
+
+async def test_a_replay_goes_on_behind_what_was_taken_when_the_supervisor_is_restarted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_REPLAY_CREDIT", 2)
+    async with AsyncExitStack() as stack:
+        async with world.running():
+            await world.commit(*"abcdef")
+            client = await stack.enter_async_context(Client(world.endpoint))
+            replay = client.replay()
+            taken = [event.seq for event in await take(replay, 3)]
+        async with world.running():
+            assert taken + await collect(replay) == [1, 2, 3, 4, 5, 6]
 
 
 # Ephemeral readers.
