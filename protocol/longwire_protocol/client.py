@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import zmq
 
@@ -27,7 +27,7 @@ from longwire_protocol.messages import (
     Request,
     ToClient,
 )
-from longwire_protocol.subscription import Replay, Start, Subscription
+from longwire_protocol.subscription import Replay, Start, Subscription, SubscriptionLimits
 from longwire_protocol.version import CLIENT_PROTOCOL
 
 _log = logging.getLogger("longwire.client")
@@ -149,6 +149,7 @@ class Client:
         accounts: list[str] | None = None,
         tenant: str | None = None,
         credit: int = 256,
+        **limits: Unpack[SubscriptionLimits],
     ) -> Subscription:
         """Return a subscription to iterate over; it opens when iteration begins, or by `open`.
 
@@ -160,10 +161,12 @@ class Client:
             accounts: accounts wanted; all where `None`.
             tenant: the tenant wanted; all where `None`.
             credit: events that may be on their way to the caller at once.
+            limits: of this subscription, in place of the supervisor's settings; one that is not given stays
+                as it was.
         """
         wanted = {"name": name, "start": start, "types": types, "accounts": accounts, "tenant": tenant}
         params = {key: value for key, value in wanted.items() if value is not None}
-        return Subscription(self, params, credit=credit)
+        return Subscription(self, {**params, **limits}, credit=credit)
 
     def replay(
         self,

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 import msgspec
 
@@ -22,6 +22,15 @@ from longwire_protocol.messages import Ack, Credit, Events, Nack
 _log = logging.getLogger("longwire.client")
 
 Start = Literal["new", "all"] | int
+
+
+class SubscriptionLimits(TypedDict, total=False):
+    """What a subscription may have in place of the supervisor's settings of these names."""
+
+    ack_timeout_s: float
+    max_attempts: int
+    chat_block_max_s: float
+
 
 _MAX_REMEMBERED = 10_000
 """Events remembered as done until they come again; some never do, as another client of the name gets them."""

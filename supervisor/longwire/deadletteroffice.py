@@ -66,10 +66,8 @@ class DeadLetterOffice:
         for letter in letters:
             subscription = self._subscriptions.get(letter.subscription)
             if subscription is not None:
-                marked |= subscription.letters.resubmit(letter)
+                marked |= subscription.resubmit(letter)
         await self._save(marked)
-        for key in marked:
-            self._deliver(found[key])
         return {"resubmitted": len(marked)}
 
     async def purge(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -86,12 +84,6 @@ class DeadLetterOffice:
                 subscription.pump()
         await self._save(removed)
         return {"purged": len(removed)}
-
-    def _deliver(self, letter: DeadLetter) -> None:
-        subscription = self._subscriptions.get(letter.subscription)
-        if subscription is not None and subscription.letters.is_resubmitted(letter.seq):
-            subscription.window.resume(letter.event, attempt=letter.attempts)
-            subscription.pump()
 
     async def _read(self, subscription: str | None) -> dict[str, DeadLetter]:
         prefix = LETTER_PREFIX if subscription is None else f"{LETTER_PREFIX}{subscription} "

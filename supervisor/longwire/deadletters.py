@@ -72,17 +72,10 @@ class Letters:
         """How many there are, without those on their way again."""
         return len(self._known) - sum(self._known.values())
 
-    def __contains__(self, seq: int) -> bool:
-        return seq in self._known
-
-    def is_resubmitted(self, seq: int) -> bool:
-        """Return whether the letter is on its way again."""
-        return self._known.get(seq, False)
-
     def bury(self, dead: DeadEvent, limits: WindowLimits) -> dict[str, DeadLetter | None]:
         """Return the states that make the event a dead letter."""
         letter = _letter(self._subscription, dead, limits)
-        dropped = self._make_room(letter.seq)
+        dropped = self._make_room()
         self._known[letter.seq] = False
         _log.warning(
             "dead_letter",
@@ -111,8 +104,7 @@ class Letters:
         """Return the numbers of all letters, those on their way again too."""
         return list(self._known)
 
-    def _make_room(self, seq: int) -> Mapping[str, DeadLetter | None]:
-        self._known.pop(seq, None)  # it was on its way again, and is the newest now
+    def _make_room(self) -> Mapping[str, DeadLetter | None]:
         if len(self._known) < MAX_LETTERS:
             return {}
         oldest = min(self._known, key=lambda known: self._known[known])  # the first that is not on its way

@@ -218,6 +218,7 @@ class Deliveries:
     def close(self) -> None:
         """Put what is known on its way to the disk, and send nothing more."""
         self._is_closed = True
+        self._replays.close()
         if self._saving is not None:
             self._saving.cancel()
         self._unsaved.update(self._subscriptions.values())

@@ -166,6 +166,11 @@ class Replays:
         """
         self._ended(self._of(client, name))
 
+    def close(self) -> None:
+        """End all of them, without a word: the supervisor stops."""
+        for replay, _ in tuple(self._running.values()):
+            self._ended(replay)
+
     def _of(self, client: ClientPeer, name: str) -> Replay:
         replay = self._running[name][0]
         if replay.client is not client:

@@ -191,6 +191,17 @@ class Subscription:
             self._report(*lost, reason="retention")
             self.pump()
 
+    def resubmit(self, letter: DeadLetter) -> dict[str, DeadLetter | None]:
+        """Deliver a dead letter again; return the states to put on disk now, none if it is gone or under way.
+
+        That it is done can only be put on disk after them, as it takes a client's answer.
+        """
+        states = self.letters.resubmit(letter)
+        if states:
+            self.window.resume(letter.event, attempt=letter.attempts)
+            self.pump()
+        return states
+
     def close(self) -> None:
         """Wake up no more."""
         if self._timer is not None:

@@ -271,8 +271,8 @@ async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
 
 async def test_limits_given_with_a_subscription_are_its_own_and_stay(world: World) -> None:
     async with world.running() as client:
-        await client.call("events.subscribe", {"name": "bot", "max_attempts": 2, "ack_timeout_s": 5})
-        await client.call("events.subscribe", {"name": "bot", "ack_timeout_s": 6})
+        await client.subscribe("bot", max_attempts=2, ack_timeout_s=5).open()
+        await client.subscribe("bot", ack_timeout_s=6).open()
         with pytest.raises(CommandError, match="max_attempts"):
             await client.call("events.subscribe", {"name": "bot", "max_attempts": 0})
         status = await world.status("bot")
