@@ -17,16 +17,20 @@ from chaos.counter import Report
 from chaos.reader import CountingReader
 from harness.longwire import Longwire
 from harness.waiting import DEADLINE_S, until
-from longwire.delivery import WindowLimits
 from longwire_protocol.codec import encode
 from longwire_protocol.messages import Request
 
 SLEEPER = "sleeper"
 MIB = 1024 * 1024
 
-BOUND_BYTES = 2 * WindowLimits().max_bytes + 32 * MIB
-"""What a client that does not read may cost: the window of events sent to it, the frames that carry them
-(`control._MAX_OUTBOX_BYTES`, as much), and the 64 frames of 256 KiB that ZeroMQ queues."""
+WINDOW_BYTES = 64 * MIB
+"""What a subscription holds, and once more the frames that wait for its client (docs/design.md)."""
+
+QUEUE_BYTES = 64 * 256 * 1024
+"""ZeroMQ's 64 frames per client."""
+
+BOUND_BYTES = 2 * (2 * WINDOW_BYTES + QUEUE_BYTES)
+"""Of two subscribers: on a busy machine the one that reads may be late, too."""
 
 
 class Flood(msgspec.Struct, frozen=True):
@@ -160,6 +164,7 @@ async def sleep_through(flood: Flood, longwire: Longwire, kind: Kind, show: Call
         )
         assert grown_mib < BOUND_BYTES / MIB
         assert (in_the_end.missing, other.report().missing) == (0, 0)
+    await longwire.stop_and_sweep()
 
 
 async def lap(other: CountingReader, count: int, longwire: Longwire, *, deadline_s: float) -> Lap:

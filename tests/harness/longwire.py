@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,6 +105,12 @@ class Longwire:
         await self._disconnect()
         assert not [pid for pid in children if is_alive(pid)]
         return outcome
+
+    async def stop_and_sweep(self) -> None:
+        """Stop it and remove what is on disk: a large journal, of which pytest would keep three."""
+        code, _ = await self.stop()
+        assert code == 0, self.log()[-3000:]
+        shutil.rmtree(self.folder / "var")
 
     async def kill(self) -> None:
         """End it with SIGKILL."""
