@@ -22,7 +22,8 @@ ROUNDS = 12
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from longwire.journal import Arrival, Journal, store
+from longwire.journal import Arrivals, Journal, store
+from longwire_protocol.frames import HandedOver
 
 store._CHECKPOINT_FRAMES = 50  # many checkpoints
 
@@ -32,8 +33,8 @@ async def work(path):
     async def load():
         while True:
             done = asyncio.get_running_loop().create_future()
-            batch = [Arrival("a", "t", 1, n, "x", None, None, 1.0, bytes(3000)) for n in range(20)]
-            journal.append(batch, done=done.set_result)
+            events = [HandedOver(n, "x", None, None, 1.0, bytes(3000)) for n in range(20)]
+            journal.append(Arrivals("a", "t", events), done=done.set_result)
             print((await done).stored[-1].seq, flush=True)
 
     async def clean():

@@ -290,7 +290,7 @@ async def test_damage_is_found_from_whatever_position_one_reads(path: Path) -> N
 async def test_damaged_numbers_of_a_row_do_not_keep_retention_from_ending(path: Path) -> None:
     async with opened(path) as journal:
         for commit in range(4):
-            await append(journal, batch(commit))
+            await append(journal, filling(commit))
         spoil(path, "UPDATE chunks SET last_seq = -5 WHERE first_seq = 1")
         spoil(path, "UPDATE chunks SET last_seq = 4000 WHERE first_seq = 11")
         rows = (await journal.holdings()).rows
