@@ -250,10 +250,10 @@ async def test_the_journal_is_replayed_and_subscriptions_are_seen_and_forgotten_
     part = await run(longwire, *only, "--from", second, "--to", fourth, "--since", "1h", "--account", "bot")
     assert [event["text"] for event in part] == ["1", "2", "3"]
     assert await run(longwire, *only, "--tenant", "nobody") == []
-    async with asyncio.timeout(DEADLINE_S):
-        await anext(subscribe(longwire))
+    subscription = subscribe(longwire)
+    await following(subscription)
     ((listed,),) = await run(longwire, "events", "subscriptions")
     assert (listed["name"], listed["clients"], listed["filters"]) == ("bot", 1, {"types": TYPES})
-    await longwire.client.call("events.unsubscribe", {"subscription": "bot"})
+    await subscription.close()
     assert await run(longwire, "events", "forget", "bot") == [{"subscription": "bot"}]
     assert await run(longwire, "events", "subscriptions") == [[]]
