@@ -123,6 +123,7 @@ class Subscription:
         self._owner = owner
         self._timer: asyncio.TimerHandle | None = None
         self._is_reading = False
+        self._is_closed = False
         for letter in letters:
             if letter.resubmitted_at is not None:
                 self.window.resume(letter.event, attempt=letter.attempts)
@@ -171,6 +172,8 @@ class Subscription:
 
     def pump(self) -> None:
         """Send what may be sent now, read what there is room for, and wake up when it is time again."""
+        if self._is_closed:  # what is still committed at the end is for the next supervisor to deliver
+            return
         while sends := self.window.step(self._loop.time()):
             self._send(sends)
         wanted = self.window.wants()
@@ -203,10 +206,9 @@ class Subscription:
         return states
 
     def close(self) -> None:
-        """Wake up no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Send and read nothing more, whatever happens."""
+        self._is_closed = True
+        self._cancel_timer()
 
     def take_changes(self) -> dict[str, Any]:
         """Return the states to put on disk, all at once: what is done, and what was given up with it."""
@@ -219,8 +221,13 @@ class Subscription:
             states[self.key] = self._saved
         return states
 
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _set_timer(self) -> None:
-        self.close()
+        self._cancel_timer()
         deadline = self.window.next_deadline()
         if deadline is not None and self.clients:
             self._timer = self._loop.call_at(deadline, self.pump)
@@ -237,7 +244,7 @@ class Subscription:
                     break
         except JournalError as exc:
             _log.error("journal_not_readable", subscription=self.name, error=str(exc))
-            self.close()
+            self._cancel_timer()
             self._timer = self._loop.call_later(_READ_RETRY_S, self.pump)
             return
         finally:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -57,12 +58,16 @@ class Handler:
 
 async def filled(folder: Path) -> Journal:
     journal = await Journal.open(folder / "journal.sqlite3")
+    await fill(journal, EVENTS)
+    return journal
+
+
+async def fill(journal: Journal, count: int) -> None:
     written: asyncio.Future[Commit] = asyncio.get_running_loop().create_future()
     body = msgspec.msgpack.encode({"v": 1})
-    events = [HandedOver(n, "message.created", f"chat-{n % CHATS}", None, 0.0, body) for n in range(EVENTS)]
+    events = [HandedOver(n, "message.created", f"chat-{n % CHATS}", None, 0.0, body) for n in range(count)]
     journal.append(Arrivals("a", "t", events), done=written.set_result)
     await written
-    return journal
 
 
 @asynccontextmanager
@@ -112,3 +117,27 @@ async def test_a_client_lost_in_the_middle_of_a_batch_upsets_no_chats_order(tmp_
     for seq in lines.kept:
         by_chat[seq % CHATS].append(seq)
     assert all(seqs == sorted(seqs) for seqs in by_chat.values())
+
+
+class Ended(Exception):
+    """How a supervisor leaves its group of tasks."""
+
+
+async def test_what_is_committed_after_the_end_is_left_to_the_next_supervisor(tmp_path: Path) -> None:
+    journal = await filled(tmp_path)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    port = cast("Any", SimpleNamespace(clients={}, channel=SimpleNamespace(send=lambda _: Sent.OK)))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            deliveries = await Deliveries.open(journal, tasks)
+            await subscribe(deliveries, port, b"client")
+            await asyncio.sleep(0)  # its reading of the journal begins
+            assert deliveries._subscriptions["shared"].window.is_lagging
+            deliveries.close()
+            raise Ended  # noqa: TRY301  # the reading is cancelled
+    except* Ended:
+        pass
+    await fill(journal, 1)
+    assert complaints == []
+    await journal.close()
