@@ -36,8 +36,8 @@ class Report(msgspec.Struct):
     """Deliveries of events that it had before."""
     missing: int = 0
     """Events that were left out: a later one of their account came."""
-    gaps: int = 0
-    """How often the supervisor said that retention took events away."""
+    told: int = 0
+    """Of the journal's numbers, those that the supervisor said it will not get (`subscription.gap`)."""
     last_seq: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
@@ -47,8 +47,9 @@ class Report(msgspec.Struct):
 class Counter:
     """Takes the events and keeps the report."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.report = Report()
+        self._name = name
         self._numbers: dict[str, int] = {}
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
 
@@ -60,8 +61,8 @@ class Counter:
             return
         report.last_seq = event.seq or 0
         self._latencies.append(time.time() - event.recv_time)
-        if event.type == "subscription.gap":
-            report.gaps += 1
+        if event.type == "subscription.gap" and (event.raw or {}).get("subscription") == self._name:
+            report.told += event.raw["to"] - event.raw["from"] + 1
         elif event.type == "message.created":
             number = int((event.text or "").rstrip("."))
             report.missing += number - self._numbers.get(event.account, 0) - 1
@@ -80,7 +81,7 @@ class Counter:
 
 async def main(endpoint: str, name: str, path: Path) -> None:
     """Read until killed."""
-    counter = Counter()
+    counter = Counter(name)
 
     async def report() -> None:
         while True:
