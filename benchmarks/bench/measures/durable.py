@@ -46,7 +46,10 @@ async def measure(bench: Bench) -> list[Row]:
     ]
     count, rounds = bench.pick(50_000, 1_000_000), bench.pick(1, 3)
     series = await compete(bench, contenders, count=count, rounds=rounds)
-    return [*speeds(series, contenders, name="durable events/s", targets=_TARGETS), *_costs(series)]
+    return [
+        *speeds(series, contenders, name="durable events/s", targets=_TARGETS),
+        *costs(series, name="CPU per durable event"),
+    ]
 
 
 def _redis() -> list[Contender]:
@@ -82,10 +85,11 @@ def speeds(
     ]
 
 
-def _costs(series: Series) -> list[Row]:
+def costs(series: Series, *, name: str) -> list[Row]:
+    """Return what an event costs with the Python client, process by process."""
     return [
         middle(
-            f"CPU per durable event, {who}",
+            f"{name}, {who}",
             _each(series, CLIENT, figure),
             unit="us",
             baseline=_each(series, other, figure),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.contenders import longwire, pipeline
 from bench.contenders.journals import used_journal
 from bench.contenders.rounds import compete
-from bench.measures.durable import CLIENT, RAW_READER, speeds
+from bench.measures.durable import CLIENT, RAW_READER, costs, speeds
 from bench.rows import Row
 from bench.stage import Bench
 
@@ -23,5 +23,8 @@ async def measure(bench: Bench) -> list[Row]:
     ]
     count, rounds = bench.pick(50_000, 1_000_000), bench.pick(1, 3)
     series = await compete(bench, contenders, count=count, rounds=rounds)
-    name = f"the same, {known // 1_000_000}M keys known"
-    return speeds(series, contenders, name=name, targets=_TARGETS)
+    there = f"{known // 1_000_000}M keys known"
+    return [
+        *speeds(series, contenders, name=f"the same, {there}", targets=_TARGETS),
+        *costs(series, name=f"CPU, {there}"),
+    ]
