@@ -106,7 +106,7 @@ class Child:
         """See `Host.stamp`."""
         bootstrap = self._bootstrap
         return Stamp(
-            id=f"{self._random.getrandbits(128):032x}",
+            id=self._random.randbytes(16).hex(),
             recv_time=time(),
             tenant=bootstrap.tenant,
             account=bootstrap.account,
