@@ -115,13 +115,14 @@ class Deliveries:
         filters = params.filters(request)
         subscription = self._subscriptions.get(params.name) if params.name else None
         if subscription is None:
-            subscription = await self._create(params, filters)
+            subscription = self._create(params, filters)
         elif subscription.window.filters == filters:
             subscription.set_limits(params.limits())
         if subscription.window.filters != filters:
             raise CommandError(
                 RetCode.SUBSCRIPTION_CONFLICT, f"subscription {params.name!r} exists with other filters"
             )
+        await self._establish(subscription)
         if client.is_gone:
             self._forget_ephemeral(subscription)
             return ANSWERED
@@ -226,7 +227,7 @@ class Deliveries:
         for subscription in self._subscriptions.values():
             subscription.close()
 
-    async def _create(self, params: SubscribeParams, filters: Filters) -> Subscription:
+    def _create(self, params: SubscribeParams, filters: Filters) -> Subscription:
         self._refuse_if_full()
         head = self._journal.head
         match params.start:
@@ -238,13 +239,23 @@ class Deliveries:
                 low_water = min(max(number - 1, self._journal.removed_to), head)
         saved = Saved(filters, Progress(low_water), params.limits())
         subscription = self._add(params.name or EPHEMERAL + token_hex(8), saved)
-        if subscription.is_durable:
-            try:
-                await self._journal.save_state(subscription.key, saved)
-            except JournalError as exc:
-                self._subscriptions.pop(subscription.name, None)
-                raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
+        subscription.is_established = not subscription.is_durable
         return subscription
+
+    async def _establish(self, subscription: Subscription) -> None:
+        """Return when a subscription is on disk; whoever asks for a new one meanwhile waits, too.
+
+        Raises:
+            CommandError: the journal is closing, or it was forgotten meanwhile.
+        """
+        try:
+            await subscription.establish()
+        except JournalError as exc:
+            self._subscriptions.pop(subscription.name, None)
+            raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
+        if self._subscriptions.get(subscription.name) is not subscription:
+            text = f"subscription {subscription.name!r} was forgotten meanwhile"
+            raise CommandError(RetCode.SUBSCRIPTION_CONFLICT, text, retryable=True)
 
     async def _forget(self, client: ClientPeer, name: str) -> None:
         subscription = self._subscriptions.get(name)

@@ -124,6 +124,8 @@ class Subscription:
         self._timer: asyncio.TimerHandle | None = None
         self._is_reading = False
         self._is_closed = False
+        self.is_established = True
+        """Whether it is on disk, as far as it ever will be: a new one is not at first."""
         for letter in letters:
             if letter.resubmitted_at is not None:
                 self.window.resume(letter.event, attempt=letter.attempts)
@@ -163,6 +165,16 @@ class Subscription:
             self.window.limits = limits.over(self.window.limits)
             if self.is_durable:
                 self._journal.put_state(self.key, self._saved)
+
+    async def establish(self) -> None:
+        """Return when it is on disk.
+
+        Raises:
+            JournalError: it will not be.
+        """
+        if not self.is_established:
+            await self._journal.save_state(self.key, self._saved)
+            self.is_established = True
 
     def offer(self, events: list[Stored]) -> None:
         """New events are on disk."""

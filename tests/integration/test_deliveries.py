@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 import zmq
 
+from fakes.journal import Gate
 from harness.waiting import until
 from longwire.control import ClientPeer, Control, Port
 from longwire.deliveries import Deliveries
@@ -117,6 +118,26 @@ async def test_a_client_lost_in_the_middle_of_a_batch_upsets_no_chats_order(tmp_
     for seq in lines.kept:
         by_chat[seq % CHATS].append(seq)
     assert all(seqs == sorted(seqs) for seqs in by_chat.values())
+
+
+async def test_nobody_is_told_of_a_new_subscription_before_it_is_on_disk(tmp_path: Path) -> None:
+    gate = Gate()
+    gate.open.set()
+    journal = await Journal.open(tmp_path / "journal.sqlite3", before_commit=gate)
+    port = cast("Any", SimpleNamespace(clients={}, channel=SimpleNamespace(send=lambda _: Sent.OK)))
+    async with asyncio.TaskGroup() as tasks:
+        deliveries = await Deliveries.open(journal, tasks)
+        gate.open.clear()
+        asked = [tasks.create_task(subscribe(deliveries, port, name)) for name in (b"first", b"second")]
+        await gate.wait_reached()
+        await asyncio.wait(asked, timeout=0)
+        assert port.clients[b"second"].subscriptions == set()
+        assert not any(task.done() for task in asked)
+        gate.open.set()
+        for task in asked:
+            assert (await task).subscriptions == {"shared"}
+        deliveries.close()
+    await journal.close()
 
 
 class Ended(Exception):
