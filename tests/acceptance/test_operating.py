@@ -166,7 +166,7 @@ async def test_a_client_written_from_the_protocol_alone_reads_and_sends(
 
 async def test_the_demo_heals_three_faults_and_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "demo.log"
-    program = await Program.start([COMMAND, "demo", "--json", "--seconds", "15"], output=output)
+    program = await Program.start([COMMAND, "demo", "--json", "--seconds", "25"], output=output)
     below: set[int] = set()
 
     async def over() -> bool:
