@@ -58,6 +58,8 @@ class Saved(msgspec.Struct, frozen=True):
     filters: Filters
     progress: Progress
     limits: Limits = Limits()
+    gap: tuple[int, int] | None = None
+    """First and last number of what retention took from it latest."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -200,10 +202,17 @@ class Subscription:
                 _log.warning("event_given_up", subscription=self.name, seq=dead.event.seq)
 
     def skip_through(self, seq: int) -> None:
-        """Go on behind this number, and report what is lost by that."""
+        """Go on behind this number, and report what is lost by that.
+
+        Where it has done nothing since the report before, that is removed unread, too, sooner or later. So
+        this one begins where that one began.
+        """
         lost = self.window.skip_through(seq)
         if lost is not None:
-            self._report(*lost, reason="retention")
+            before = self._saved.gap
+            first = before[0] if before is not None and before[1] + 1 == lost[0] else lost[0]
+            self._saved = msgspec.structs.replace(self._saved, gap=(first, lost[1]))
+            self._report(first, lost[1], reason="retention")
             self.pump()
 
     def resubmit(self, letter: DeadLetter) -> dict[str, DeadLetter | None]:

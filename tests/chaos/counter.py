@@ -51,6 +51,7 @@ class Counter:
         self.report = Report()
         self._name = name
         self._numbers: dict[str, int] = {}
+        self._told_to = 0
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
 
     def take(self, event: IncomingEvent) -> None:
@@ -62,7 +63,10 @@ class Counter:
         report.last_seq = event.seq or 0
         self._latencies.append(time.time() - event.recv_time)
         if event.type == "subscription.gap" and (event.raw or {}).get("subscription") == self._name:
-            report.told += event.raw["to"] - event.raw["from"] + 1
+            # They come in order, and those for one absence begin at the same number.
+            first, last = event.raw["from"], event.raw["to"]
+            report.told += max(0, last - max(first - 1, self._told_to))
+            self._told_to = max(self._told_to, last)
         elif event.type == "message.created":
             number = int((event.text or "").rstrip("."))
             report.missing += number - self._numbers.get(event.account, 0) - 1

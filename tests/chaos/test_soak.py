@@ -100,7 +100,7 @@ async def test_two_thousand_events_a_second_with_one_stopped_leave_memory_flat_a
         assert abs(late / early - 1) <= FLATNESS
         assert disk_mib <= DISK_BYTES / MIB
         assert reading.report().missing == 0
-        assert stopped.report().missing == 0 or stopped.report().told > 0
+        assert stopped.report().missing <= stopped.report().told
     await longwire.stop_and_sweep()
 
 
