@@ -34,6 +34,7 @@ from harness.strands import Clock, Strands
 from longwire.journal import Commit, JournalUnavailable, Page, Stored
 from longwire.journal.retention import Limits
 from longwire.keeper import Keeper
+from longwire.subscriptions import Gap
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Events, Nack, Reply, Request, ToClient
 
@@ -371,7 +372,11 @@ class World:
                 promise = self.promises[name]
                 promise.pass_over([n for n in open_before if n <= seq and n not in promise.skipped])
 
-        deliveries.on_gap = lambda gap: self.promises[gap.subscription].skip_through(gap.last)
+        def told(gap: Gap) -> None:
+            if gap.subscription in self.promises:  # else whoever made it was gone before it was told
+                self.promises[gap.subscription].skip_through(gap.last)
+
+        deliveries.on_gap = told
         patch = cast("Any", deliveries)
         patch.skip_through = noted
         deliveries.skip_through(self.life.journal.removed_to)
