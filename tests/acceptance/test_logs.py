@@ -23,7 +23,13 @@ LIMIT_BYTES = 16 * 1024 * 1024
 async def start(longwire: Longwire) -> None:
     longwire.configure(
         {
-            "bad": {"connector": "misbehaving", "token": TOKEN, "tenant": "bad-inc"},
+            # Its loop stands still while it floods, for as long as the supervisor takes to redact 8 MiB.
+            "bad": {
+                "connector": "misbehaving",
+                "token": TOKEN,
+                "tenant": "bad-inc",
+                "heartbeat_timeout_s": 60.0,
+            },
             "good": {"connector": "loopback", "tenant": "good-inc"},
         },
         defaults={"backoff_initial_s": 0.1},
