@@ -56,7 +56,7 @@ class Attempt:
         self.platform_proof_at = self._now()
         self.platform_timeout_s = timeout_s
 
-    def room(self) -> Awaitable[None]:
+    def room(self) -> Awaitable[object]:
         """See `Link.room`."""
         return self._window.room()
 

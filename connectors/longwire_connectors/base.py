@@ -112,7 +112,7 @@ class Link(Protocol):
         """Say that the platform itself answered (Lark pong), and how old that may get before it is stale."""
         ...
 
-    def room(self) -> Awaitable[None]:
+    def room(self) -> Awaitable[object]:
         """Wait until another event may be handed over; call it before reading the next frame."""
         ...
 

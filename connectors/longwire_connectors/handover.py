@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -67,9 +67,9 @@ class HandOverWindow:
         """How many events are not known to be on disk."""
         return len(self._waiting)
 
-    async def room(self) -> None:
+    def room(self) -> Awaitable[object]:
         """Wait until another event may be put."""
-        await self._has_room.wait()
+        return self._has_room.wait()
 
     async def empty(self) -> None:
         """Wait until every event is on disk."""
