@@ -9,6 +9,7 @@ import pytest
 
 from fakes.journal import arrivals, numbers, path_fixture  # noqa: F401  # pytest finds it here
 from longwire.journal import dedup
+from longwire.journal.keyfilter import KeyFilter
 from longwire.journal.schema import open_for_writing
 from longwire.journal.store import Store
 
@@ -62,11 +63,24 @@ def test_keys_are_known_across_runs_filters_and_restarts(shelf: Shelf) -> None:
     keys = [f"k{n}" for n in range(60)]
     for pair in zip(keys[::2], keys[1::2], strict=True):
         assert len(shelf.put(*pair)) == 2
-    assert (shelf.count("sealed_keys"), shelf.count("key_runs"), shelf.count("key_filters")) == (60, 15, 5)
+    assert (shelf.count("key_log"), shelf.count("key_runs"), shelf.count("key_filters")) == (0, 15, 5)
     for _ in range(2):
         assert shelf.put(*keys) == []
         shelf.crash()
     assert shelf.put("new", *keys) == [61]
+
+
+def test_keys_are_found_in_every_row_of_a_run_and_others_in_none(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedup, "RUN_KEYS", 1000)
+    keys = [f"k{n}" for n in range(1000)]
+    assert len(shelf.put(*keys)) == 1000
+    assert (shelf.count("key_log"), shelf.count("key_runs"), shelf.count("sealed_keys")) == (0, 1, 16)
+    shelf.crash()
+    monkeypatch.setattr(KeyFilter, "find", lambda _, probe: list(range(len(probe.hashes))))  # none excluded
+    assert shelf.put(*keys) == []
+    assert len(shelf.put(*[f"new {n}" for n in range(500)])) == 500
 
 
 def test_numbers_have_no_gap_where_a_duplicate_was(shelf: Shelf) -> None:
@@ -110,7 +124,7 @@ def test_the_index_stays_as_small_as_the_window(shelf: Shelf) -> None:
     for n in range(200):
         shelf.now += WINDOW_S / 5
         shelf.put(*[f"{n}/{m}" for m in range(4)])
-    assert shelf.count("key_runs") == shelf.count("sealed_keys") / 4 <= 7
+    assert shelf.count("key_runs") == shelf.count("sealed_keys") <= 7
     assert shelf.count("key_filters") <= 4
     shelf.crash()
     assert shelf.put("199/0", "199/3") == []

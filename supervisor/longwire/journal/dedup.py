@@ -4,7 +4,8 @@ Keys are random, so a B-tree of all of them has a page of its own dirtied by eac
 written for each event is what then costs. Here nothing is ever written in random order::
 
     key_log       the new digests of each commit, as one blob: written, never searched
-    sealed_keys   runs of `RUN_KEYS` digests, each written once, in order, when the log has so many
+    sealed_keys   runs of `RUN_KEYS` digests, each written once, in order, when the log has so many: a row
+                  for each `_ROW_KEYS` of them, found by the first
 
 A filter in memory (`keyfilter.py`) over each `RUNS_PER_FILTER` runs says of almost every new key that it is
 in none of them. Only the few it cannot exclude are looked up: in the set of what the log holds, and in
@@ -30,7 +31,7 @@ from longwire.journal.keyfilter import CAPACITY, KeyFilter, Probe
 from longwire.journal.records import Arrivals
 
 RUN_KEYS = 65_536
-"""Digests of one run. Sealing one holds up the next commit for some 60 ms; fewer would mean more runs to
+"""Digests of one run. Sealing one holds up the next commit for some 30 ms; fewer would mean more runs to
 look into for a key that the filter cannot exclude."""
 
 RUNS_PER_FILTER = CAPACITY // RUN_KEYS
@@ -44,19 +45,27 @@ _EXPIRED_AT_ONCE = 2
 
 _WIDTH = 12
 
+_ROW_KEYS = 64
+"""Digests of one row: few enough to be looked through at once. A row for each cost three times as much."""
+
 _COUNTER = "WITH RECURSIVE item(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM item WHERE n + 1 < :count)"
 _KEY = f"substr(:digests, n * {_WIDTH} + 1, {_WIDTH})"
 
+_ROW = f"substr(:digests, n * {_WIDTH * _ROW_KEYS} + 1, {_WIDTH * _ROW_KEYS})"
+
 _SEAL = f"""
 INSERT INTO sealed_keys {_COUNTER}
-SELECT :run, {_KEY} AS digest FROM item ORDER BY digest
+SELECT :run, substr({_ROW}, 1, {_WIDTH}), {_ROW} FROM item
 """  # noqa: S608  # constants of this module only
 
 _FIND = f"""
 {_COUNTER}
 SELECT json_group_array(DISTINCT n) FROM item
 CROSS JOIN key_runs ON key_runs.run BETWEEN :first_run AND :last_run
-CROSS JOIN sealed_keys ON sealed_keys.run = key_runs.run AND sealed_keys.digest = {_KEY}
+WHERE instr((
+    SELECT digests FROM sealed_keys
+    WHERE sealed_keys.run = key_runs.run AND first <= {_KEY} ORDER BY first DESC LIMIT 1
+), {_KEY}) % {_WIDTH} = 1
 """  # noqa: S608
 
 _INDEXES = msgspec.json.Decoder(list[int])
@@ -120,7 +129,9 @@ class DedupIndex:
 
     def seal(self, *, now: float) -> None:
         """Move the log's keys to a run, and drop what is too old; wants a transaction of its own."""
-        values = {"run": self._run, "digests": b"".join(self._recent), "count": len(self._recent)}
+        digests = b"".join(sorted(self._recent))
+        rows = -(-len(self._recent) // _ROW_KEYS)
+        values = {"run": self._run, "digests": digests, "count": rows}
         self._connection.execute(_SEAL, values)
         self._connection.execute("INSERT INTO key_runs VALUES (?, ?)", (self._run, now))
         self._connection.execute("DELETE FROM key_log")
@@ -181,10 +192,10 @@ class DedupIndex:
         covers_run, bits = saved or (-1, None)
         key_filter = KeyFilter(bits)
         later = self._connection.execute(
-            "SELECT digest FROM sealed_keys WHERE run BETWEEN ? AND ?",
+            "SELECT digests FROM sealed_keys WHERE run BETWEEN ? AND ?",
             (max(covers_run + 1, number * RUNS_PER_FILTER), (number + 1) * RUNS_PER_FILTER - 1),
         )
-        key_filter.add(_hashes(b"".join([digest for (digest,) in later])))
+        key_filter.add(_hashes(b"".join([digests for (digests,) in later])))
         return key_filter
 
 

@@ -68,14 +68,19 @@ def _keys_in_runs(connection: sqlite3.Connection) -> None:
             committed_at REAL NOT NULL,
             digests BLOB NOT NULL
         )""",
-        "CREATE TABLE sealed_keys (run INTEGER, digest BLOB, PRIMARY KEY (run, digest)) WITHOUT ROWID",
+        """CREATE TABLE sealed_keys (
+            run INTEGER,
+            first BLOB,
+            digests BLOB NOT NULL,
+            PRIMARY KEY (run, first)
+        ) WITHOUT ROWID""",
         "CREATE TABLE key_runs (run INTEGER PRIMARY KEY, newest_at REAL NOT NULL)",
         """CREATE TABLE key_filters (
             filter INTEGER PRIMARY KEY,
             covers_run INTEGER NOT NULL,
             bits BLOB NOT NULL
         )""",
-        "INSERT INTO sealed_keys SELECT 0, key FROM (SELECT key FROM seen UNION SELECT key FROM recent)",
+        "INSERT INTO sealed_keys SELECT 0, key, key FROM (SELECT key FROM seen UNION SELECT key FROM recent)",
         "INSERT INTO key_runs SELECT 0, strftime('%s', 'now') WHERE EXISTS (SELECT 1 FROM sealed_keys)",
         "DROP TABLE seen",
         "DROP TABLE recent",
