@@ -316,3 +316,34 @@ def test_a_chat_that_changed_its_consumer_is_not_also_sent_by_the_one_before() -
     assert seqs(made.step(TIMEOUT_S), "d") == [1]
     made.add_credit("c", 5)  # 2 once waited for c's credit, and now belongs to d
     assert made.step(TIMEOUT_S) == {}
+
+
+# Everything in order, and no longer.
+
+
+def test_what_is_acknowledged_in_order_needs_no_books_and_what_is_not_gets_them() -> None:
+    made = window("abab")
+    assert seqs(made.step(10.0)) == [1, 2, 3, 4]
+    assert (made.in_flight, made.next_deadline()) == (4, 40.0)
+    assert made.ack("c", seqs=[1]) == []
+    assert made.ack("c", seqs=[3, 99]) == [99]
+    assert (made.low_water, made.in_flight, made.held_events) == (1, 2, 2)
+    assert made.next_deadline() == 40.0
+    made.offer(events("ab", first=5))
+    assert seqs(made.step(20.0)) == [5, 6]
+    assert made.ack("c", up_to=6) == []
+    assert (made.low_water, made.in_flight, made.held_bytes) == (6, 0, 0)
+    made.offer(events("a", first=7))
+    assert attempts(made.step(30.0)) == [(7, 1)]
+    assert made.ack("c", seqs=[6, 7]) == []
+    assert made.low_water == 7
+
+
+def test_a_second_consumer_finds_the_first_ones_chats_in_its_hands() -> None:
+    made = window("ab")
+    assert seqs(made.step(0.0)) == [1, 2]
+    made.join("d", credit=100)
+    made.offer(events("abc", first=3))
+    sends = made.step(1.0)
+    assert (seqs(sends), seqs(sends, "d")) == ([3, 4], [5])
+    assert made.ack("d", seqs=[1]) == [1]

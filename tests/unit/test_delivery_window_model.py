@@ -251,7 +251,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert all(seq in finished for seq in range(1, window.low_water + 1) if self.is_wanted(seq))
         for consumer in dispatch._consumers.values():
             mine = [seq for seq, (client, _) in self.in_flight.items() if client == consumer.id]
-            assert list(consumer.in_flight) == mine
+            assert [*consumer.in_flight, *dispatch._stream] == mine
             assert consumer.credit == self.credit[str(consumer.id)]
             assert len(consumer.ready) < 200
         assert len(dispatch._free) < 200

@@ -1,30 +1,32 @@
 """Who gets which of the events held for a subscription, when, and when again.
 
-Events come in `fresh`, a queue. As long as all is in order, which is nearly always, the sole consumer is
-served straight from it (`_stream`), and an event has books only while it is in flight. Otherwise, `fresh`
-is sorted into chats: one with something to send stands, under the number of that event, in a heap: in its
-owner's while it has events in flight, in the dispatch's own (`_free`) when any consumer may have it. So the
-lowest number a consumer may have is the lower of two heap tops, and a sole consumer gets first deliveries in
-`seq` order. Numbers in these heaps are never searched for: one that no longer says the truth is skipped when
-it comes to the top. Nothing here takes longer than a heap operation per event; a failure and a leaving
-consumer take time for the events they concern.
+Events come in `fresh`, a queue. As long as all is in order, which is nearly always, they go from it to the
+sole consumer in a `Stream` and are acknowledged there, without any books. When something is not, those in
+flight get books (`_keep_books`), and everything has them until nothing is held. Then `fresh` goes to a sole
+consumer by `_serve`, or is sorted into chats: one with something to send stands, under the number of that
+event, in a heap: in its owner's while it has events in flight, in the dispatch's own (`_free`) when any
+consumer may have it. So the lowest number a consumer may have is the lower of two heap tops, and a sole
+consumer gets first deliveries in `seq` order. Numbers in these heaps are never searched for: one that no
+longer says the truth is skipped when it comes to the top. Nothing here takes longer than a heap operation per
+event; a failure and a leaving consumer take time for the events they concern.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 
 from longwire.delivery.chats import Chat, Consumer, Entry
 from longwire.delivery.failures import failed_again, is_hopeless, retry_delay_s
 from longwire.delivery.records import Cause, ConsumerId, DeadEvent, Failing, WindowLimits
+from longwire.delivery.stream import Flight, Stream
 from longwire.journal.records import Stored
 
 _SLACK = 8  # delays may outnumber the held events twofold and by this many before they are cleaned
 
-Sends = dict[ConsumerId, list[Entry]]
+Sends = Mapping[ConsumerId, Sequence[Entry | Flight]]
 """What to send to whom now, in order; read it before anything else happens to the window."""
 
 
@@ -47,6 +49,8 @@ class Dispatch:
         self._luck = luck
         self._unix_offset_s = unix_offset_s
         self._fresh: deque[Stored] = deque()
+        self._stream = Stream()
+        """Those in flight without books; then nothing is in `_held`."""
         self._held: dict[int, Entry] = {}
         """All others, by number; ascending, but for what was resumed."""
         self._resumed: set[int] = set()
@@ -61,16 +65,18 @@ class Dispatch:
 
     def __len__(self) -> int:
         """How many events are held, in flight or not."""
-        return len(self._fresh) + len(self._held)
+        return len(self._fresh) + len(self._stream) + len(self._held)
 
     def __iter__(self) -> Iterator[int]:
         """The numbers of the events held, ascending, but for what was resumed."""
         yield from [seq for seq in self._held if seq not in self._resumed] if self._resumed else self._held
+        yield from self._stream
         for event in self._fresh:
             yield event.seq
 
     def __contains__(self, seq: int) -> bool:
-        return seq in self._held or (bool(self._fresh) and seq >= self._fresh[0].seq)
+        is_fresh = bool(self._fresh) and seq >= self._fresh[0].seq
+        return seq in self._held or is_fresh or seq in self._stream
 
     @property
     def size_bytes(self) -> int:
@@ -90,7 +96,7 @@ class Dispatch:
     @property
     def in_flight(self) -> int:
         """How many events are sent and not acknowledged."""
-        return sum(len(consumer.in_flight) for consumer in self._consumers.values())
+        return len(self._stream) + sum(len(consumer.in_flight) for consumer in self._consumers.values())
 
     def take_dead(self) -> list[DeadEvent]:
         """Return what was given up since the last call."""
@@ -105,6 +111,8 @@ class Dispatch:
     def next_deadline(self) -> float | None:
         """Return when `step` must be called even if nothing happens; `None` for never."""
         deadlines = [delay[0] for delay in self._delays[:1]]
+        if self._stream.sent_at is not None:
+            deadlines.append(self._stream.sent_at + self.limits.ack_timeout_s)
         for consumer in self._consumers.values():
             for entry in consumer.in_flight.values():
                 deadlines.append(entry.sent_at + self.limits.ack_timeout_s)
@@ -118,6 +126,7 @@ class Dispatch:
 
     def resume(self, event: Stored, *, attempt: int) -> None:
         """Take an event in that was given up; it is the next of its chat, and `attempt` deliveries old."""
+        self._keep_books()
         if event.seq in self:
             return
         entry = self._enter(event)
@@ -136,6 +145,7 @@ class Dispatch:
 
     def join(self, consumer: ConsumerId, *, credit: int) -> None:
         """Let a consumer have events; one that joins again begins anew, as it may have lost what it had."""
+        self._keep_books()
         self.leave(consumer)
         self._consumers[consumer] = Consumer(consumer, number=next(self._numbers), credit=credit)
 
@@ -145,6 +155,7 @@ class Dispatch:
         With `failed_at`, the first of each chat in flight has failed. But only what the consumer has had
         longest can be given up for it, as most clients work in order: the others stop one failure short.
         """
+        self._keep_books()
         gone = self._consumers.pop(consumer, None)
         if gone is None:
             return
@@ -167,6 +178,8 @@ class Dispatch:
     def ack(self, consumer: ConsumerId, *, seqs: Sequence[int], up_to: int | None) -> list[int]:
         """Let go of these events; return the numbers of `seqs` that are not held or were never sent there."""
         joined = self._consumers[consumer]
+        if self._stream:
+            seqs = self._ack_stream(seqs, up_to=up_to)
         refused: list[int] = []
         for seq in seqs:
             entry = self._held.get(seq)
@@ -174,7 +187,7 @@ class Dispatch:
                 self._finish(entry)
             else:
                 refused.append(seq)
-        if up_to is not None:
+        if up_to is not None and self._held:
             for entry in joined.sent_up_to(up_to):
                 self._finish(entry)
             for seq in [seq for seq in joined.had if seq <= up_to and seq in self._held]:
@@ -188,6 +201,7 @@ class Dispatch:
         Returns:
             Whether it is held and was ever sent there. If it is no longer in flight there, nothing happens.
         """
+        self._keep_books()
         joined = self._consumers[consumer]
         entry = self._held.get(seq)
         if entry is not None and entry.consumer is joined:
@@ -197,6 +211,7 @@ class Dispatch:
 
     def drop_through(self, seq: int) -> None:
         """Let go of everything up to this number, whoever has it, but for what was resumed."""
+        self._keep_books()
         while self._fresh and self._fresh[0].seq <= seq:
             event = self._fresh.popleft()
             self._bytes -= len(event.body)
@@ -216,13 +231,46 @@ class Dispatch:
         self._expire(now)
         if len(self._consumers) == 1:
             (sole,) = self._consumers.values()
+            if not self._held and not self.failing:
+                return self._send_stream(sole, now=now, max_sends=max_sends)
             if self._top(self._free, owner=None) is None and self._top(sole.ready, owner=sole) is None:
-                sent = self._stream(sole, now=now, max_sends=max_sends)
+                sent = self._serve(sole, now=now, max_sends=max_sends)
                 return {sole.id: sent} if sent else {}
         self._sort_fresh()
         return self._deal(now, max_sends=max_sends)
 
-    def _stream(self, consumer: Consumer, *, now: float, max_sends: int) -> list[Entry]:
+    def _send_stream(self, consumer: Consumer, *, now: float, max_sends: int) -> Sends:
+        room = min(consumer.credit, max_sends)
+        if room <= 0 or not self._fresh:
+            return {}
+        sent = self._stream.send(self._fresh, room, now=now)
+        consumer.credit -= len(sent)
+        consumer.highest = sent[-1].seq
+        return {consumer.id: sent}
+
+    def _ack_stream(self, seqs: Sequence[int], *, up_to: int | None) -> Sequence[int]:
+        """Let go of what is acknowledged in order; return the other numbers, with books made for them."""
+        done = self._stream.finish(seqs)
+        rest = seqs[len(done) :]
+        if any(seq in self._stream for seq in rest):
+            self._keep_books()
+        elif up_to is not None:
+            done += self._stream.finish_through(up_to)
+        self._bytes -= sum([len(event.body) for event in done])
+        self.changes += len(done)
+        return rest
+
+    def _keep_books(self) -> None:
+        """Give what is in the stream books, as if it had been sent with them."""
+        for event, sent_at in self._stream.drain():
+            (consumer,) = self._consumers.values()
+            entry = self._enter(event)
+            chat = entry.chat
+            chat.owner = entry.consumer = consumer
+            consumer.in_flight[event.seq] = chat.in_flight[event.seq] = entry
+            entry.attempt, entry.sent_at = 1, sent_at
+
+    def _serve(self, consumer: Consumer, *, now: float, max_sends: int) -> list[Entry]:
         """Send what is fresh to the sole consumer, in order; what is behind a delay waits in its chat."""
         fresh, in_flight = self._fresh, consumer.in_flight
         sent: list[Entry] = []
@@ -256,7 +304,7 @@ class Dispatch:
             (-c.credit, len(c.in_flight), c.number, c) for c in self._consumers.values() if c.credit > 0
         ]
         heapify(willing)
-        sends: Sends = {}
+        sends: dict[ConsumerId, list[Entry]] = {}
         n = 0
         while willing and n < max_sends:
             consumer = willing[0][3]
@@ -315,6 +363,9 @@ class Dispatch:
     # Failures.
 
     def _expire(self, now: float) -> None:
+        sent_at = self._stream.sent_at
+        if sent_at is not None and sent_at + self.limits.ack_timeout_s <= now:
+            self._keep_books()
         for consumer in self._consumers.values():
             while consumer.in_flight:
                 entry = next(iter(consumer.in_flight.values()))
