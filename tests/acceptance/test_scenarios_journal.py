@@ -257,8 +257,8 @@ async def test_a_reader_that_is_away_loses_the_oldest_only_at_the_limit_and_is_t
         event = await anext(again)
     assert (event.seq or 0) > removed_to
     gaps = await told()
-    assert gaps[0]["first"] == 1
-    assert all(one["last"] + 1 == two["first"] for one, two in pairwise(gaps))
+    assert {gap["first"] for gap in gaps} == {1}  # one absence, however long
+    assert all(one["last"] < two["last"] for one, two in pairwise(gaps))
 
 
 # E2: the disk is full.
