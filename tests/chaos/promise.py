@@ -97,6 +97,7 @@ class Promise:
 
     def ack(self, client: str, *, seqs: list[int], up_to: int | None) -> bool:
         """Return whether all of `seqs` are known to have been sent there."""
+        self._expire()
         mine = self.sent_to[client]
         for seq in [*(seq for seq in seqs if seq in mine), *(seq for seq in mine if seq <= (up_to or 0))]:
             self.acked.add(seq)

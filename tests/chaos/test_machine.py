@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from chaos.promise import Wish
-from chaos.world import Arrival, Opened, World
+from chaos.world import ROOM_BYTES, Arrival, Opened, World
 from longwire.journal import JournalSaturated
 
 EXAMPLES = 100
@@ -209,9 +209,13 @@ class JournalMachine(RuleBasedStateMachine):
         self.go(pace)
 
     @rule(
-        max_bytes=st.sampled_from([800, 3000, 10**9]), max_age_s=st.sampled_from([20.0, 10.0**9]), pace=paces
+        max_bytes=st.sampled_from([ROOM_BYTES, ROOM_BYTES, 800, 3000]),
+        max_age_s=st.sampled_from([1.0, 1.0, 20.0, 1e9]),
+        seconds=st.sampled_from([0.0, 1.5]),
+        pace=paces,
     )
-    def tend(self, max_bytes: int, max_age_s: float, pace: str) -> None:
+    def tend(self, max_bytes: int, max_age_s: float, seconds: float, pace: str) -> None:
+        self.world.life.loop.advance(seconds)
         self.world.tend(max_bytes=max_bytes, max_age_s=max_age_s)
         self.go(pace)
 
@@ -242,7 +246,7 @@ class JournalMachine(RuleBasedStateMachine):
         else:
             self.world.drain()
         if how == "empty":
-            self.world.tend(max_bytes=10**9, max_age_s=0.0)
+            self.world.tend(max_bytes=ROOM_BYTES, max_age_s=0.0)
             self.world.quiet()
 
     @invariant()

@@ -45,6 +45,9 @@ DRAIN_S, DRAINS = 25.0, 4  # delays are at most 60 s; none is acknowledged after
 Arrival = tuple[str, str | None, int | None]
 """Type, chat, and how many keys ago its `dedup_key` was new: 0 for a new one, `None` for an event without."""
 
+ROOM_BYTES = 10**9
+"""A limit of retention that is never reached, so that only what is acknowledged may go."""
+
 MEMORY = Path("/dev/shm")  # noqa: S108  # where there is one: a disk whose fsync is free
 
 
@@ -373,12 +376,14 @@ class World:
                 promise.pass_over([n for n in open_before if n <= seq and n not in promise.skipped])
 
         def told(gap: Gap) -> None:
+            assert self._may_lose, f"{gap}, and there is room"
             if gap.subscription in self.promises:  # else whoever made it was gone before it was told
                 self.promises[gap.subscription].skip_through(gap.last)
 
         deliveries.on_gap = told
         patch = cast("Any", deliveries)
         patch.skip_through = noted
+        self._may_lose = True  # again what was lost before the crash
         deliveries.skip_through(self.life.journal.removed_to)
 
     def tend(self, *, max_bytes: int, max_age_s: float) -> None:
@@ -393,6 +398,7 @@ class World:
 
         if not self._is_tending:
             self._is_tending = True
+            self._may_lose = max_bytes < ROOM_BYTES
             self.life.call(keeper.round(), done)
 
     def _recover(self) -> None:
