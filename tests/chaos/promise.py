@@ -84,8 +84,12 @@ class Promise:
         self.credit[client] = credit
         self.pass_over([seq for seq in self.open() if seq < next_seq])
 
-    def leave(self, client: str) -> None:
+    def leave(self, client: str, *, amid_frames: bool = False) -> None:
+        """It is gone; in the middle of what is sent to it, events have failed there that it never saw."""
         self._expire()
+        if amid_frames and client in self.credit:
+            for seq in self.open():
+                self._failures[seq] += seq not in self.in_flight
         if self.credit.pop(client, None) is not None:
             self._last_first, self._left_at = 0, self._clock.now
             self.sent_to.pop(client, None)

@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -171,7 +172,7 @@ class World:
         client = self.clients.get(slot)
         if client is None or client.is_gone:
             client = self.clients[slot] = Client(next(self._numbers), self._told)
-            client.on_gone = self.gone
+            client.on_gone = partial(self.gone, amid_frames=True)
         return client
 
     def subscribe(self, slot: int, name: str | None, wish: Wish, *, start: str | int, credit: int) -> None:
@@ -268,15 +269,15 @@ class World:
         with suppress(StopIteration):  # it never waits, and must not come later than the model's
             left.send(None)
 
-    def gone(self, client: Client) -> None:
+    def gone(self, client: Client, *, amid_frames: bool = False) -> None:
         """A client is found gone, perhaps in the middle of what is sent to it."""
         client.is_gone = True
         for name in list(self.promises):
-            self._leave(client, name)
+            self._leave(client, name, amid_frames=amid_frames)
         self.life.deliveries.client_gone(client.peer)
 
-    def _leave(self, client: Client, name: str) -> None:
-        self.promises[name].leave(client.id)
+    def _leave(self, client: Client, name: str, *, amid_frames: bool = False) -> None:
+        self.promises[name].leave(client.id, amid_frames=amid_frames)
         if name.startswith("~") and not self.promises[name].credit:
             del self.promises[name]
 
