@@ -130,6 +130,7 @@ class Disk:
         if self.stop_in is not None:
             self.stop_in -= 1
             if self.is_stopped:
+                self._strands.is_frozen = True  # nobody may see what is not yet synced
                 self._strands.wait(lambda: False)
         if connection.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
             self.synced = self.written

@@ -72,6 +72,8 @@ class Strands:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.all: list[Strand] = []
+        self.is_frozen = False
+        """Whether none may run any more: the machine stops at this moment."""
         self.Condition = partial(Condition, self)
         self.Queue = partial(Queue[Any], self)
         self.Thread = self._thread
@@ -90,17 +92,17 @@ class Strands:
 
     @property
     def ready(self) -> list[Strand]:
-        return [strand for strand in self.all if strand.is_ready]
+        return [] if self.is_frozen else [strand for strand in self.all if strand.is_ready]
 
     @property
     def due_at(self) -> float:
-        return min((strand.due_at for strand in self.all), default=inf)
+        return inf if self.is_frozen else min((strand.due_at for strand in self.all), default=inf)
 
     def kill(self) -> None:
         """End all of them where they are, as a crash does."""
         for strand in self.all:
             strand.kill()
-        self.all = []
+        self.all, self.is_frozen = [], False
 
 
 class Condition:
@@ -176,7 +178,8 @@ class Loop(asyncio.SelectorEventLoop):
             if not ready:
                 return
             for strand in ready:
-                strand.run()
+                if not self._strands.is_frozen:
+                    strand.run()
         raise AssertionError("it runs in circles")
 
     def run_ready(self) -> None:
