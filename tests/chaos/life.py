@@ -87,7 +87,12 @@ class Life:
         disk.use(path)
         self._task = self.loop.create_task(self._live(path), name="life")
         self.loop.settle()
-        self.check()
+        try:
+            self.check()
+        except BaseException:
+            self.loop.close()
+            disk.forget()
+            raise
         self.journal, self.deliveries = self._opened.result()
         disk.use(path)
 
