@@ -35,6 +35,9 @@ _log = logging.getLogger("longwire.client")
 _HIGH_WATER = 10_000
 """Frames queued for a supervisor that does not read; acks and credit are merged before that."""
 
+_HELLO_S = 5.0
+"""After this a hello is said again: a supervisor that ended just then may have taken the one before along."""
+
 _PING_S = 2.0
 """How often the supervisor is asked whether it is there; a restart is noticed by the answer."""
 
@@ -322,10 +325,19 @@ class Client:
     # The connection.
 
     async def _hello(self) -> str:
-        try:
-            hello = await self.call("hello", deadline_s=self._connect_timeout_s)
-        except CommandError as exc:
-            raise SupervisorUnreachable(f"no supervisor answers at {self.endpoint}: {exc.message}") from exc
+        end = asyncio.get_running_loop().time() + self._connect_timeout_s
+        while True:
+            left_s = end - asyncio.get_running_loop().time()
+            try:
+                hello = await self.call("hello", deadline_s=min(left_s, _HELLO_S))
+                break
+            except SupervisorUnreachable:
+                if left_s <= _HELLO_S:
+                    raise
+            except CommandError as exc:
+                if left_s <= _HELLO_S:
+                    text = f"no supervisor answers at {self.endpoint}: {exc.message}"
+                    raise SupervisorUnreachable(text) from exc
         if hello["protocol"] != CLIENT_PROTOCOL:
             text = f"speaks version {hello['protocol']} of the protocol, this client {CLIENT_PROTOCOL}"
             raise SupervisorUnreachable(f"the supervisor at {self.endpoint} {text}")
