@@ -8,12 +8,13 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
 import pytest
 
 from harness.disk import Disk
 from harness.strands import Clock, Loop, Strands
-from longwire import subscriptions
+from longwire import deliveries, subscriptions
 from longwire.control import ClientPeer
 from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
@@ -99,8 +100,7 @@ class Life:
     async def _live(self, path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             opened = await Journal.open(path, settings=SETTINGS)
-            deliveries = await Deliveries.open(opened, tasks, limits=LIMITS)
-            self._opened.set_result((opened, deliveries))
+            self._opened.set_result((opened, await Deliveries.open(opened, tasks, limits=LIMITS)))
             await asyncio.Future[None]()
 
     def call(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]) -> None:
@@ -166,6 +166,13 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(schema, "PAGE_BYTES", 1024)
     patch.setattr(schema, "BUSY_TIMEOUT_S", 0.0)
     patch.setattr(subscriptions, "_FRAME_BYTES", 16)
+
+
+def make_certain(patch: pytest.MonkeyPatch) -> None:
+    """Take chance out of names and of the order in which a set of subscriptions is saved."""
+    names = count()
+    patch.setattr(deliveries, "token_hex", lambda size: f"{next(names):0{2 * size}}")
+    patch.setattr(subscriptions.Subscription, "__hash__", lambda self: crc32(self.name.encode()))
 
 
 def put_in_strands(patch: pytest.MonkeyPatch, strands: Strands, clock: Clock) -> None:

@@ -26,6 +26,7 @@ from chaos.life import (
     SETTINGS,
     Client,
     Life,
+    make_certain,
     make_small,
     put_in_strands,
 )
@@ -106,6 +107,7 @@ class World:
         self._numbers = count(1)
         self._intruder: sqlite3.Connection | None = None
         make_small(self._patch)
+        make_certain(self._patch)
         put_in_strands(self._patch, self.strands, self.clock)
         self.disk.install(self._patch)
         self._tears = 0
