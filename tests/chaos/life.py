@@ -24,6 +24,7 @@ from longwire.journal import (
     JournalSettings,
     chunks,
     dedup,
+    folding,
     journal,
     keyfilter,
     reader,
@@ -179,6 +180,7 @@ def put_in_strands(patch: pytest.MonkeyPatch, strands: Strands, clock: Clock) ->
     """Replace the journal's threads, queues and clocks."""
     patch.setattr(writer, "threading", strands)
     patch.setattr(reader, "threading", strands)
+    patch.setattr(folding, "threading", strands)
     patch.setattr(reader, "queue", strands)
     patch.setattr(writer, "monotonic", clock.monotonic)
     patch.setattr(journal, "monotonic", clock.monotonic)

@@ -48,6 +48,12 @@ class Strand:
     def start(self) -> None:
         self._strands.all.append(self)
 
+    def is_alive(self) -> bool:
+        return not self._greenlet.dead
+
+    def join(self) -> None:
+        self._strands.wait(lambda: self._greenlet.dead)
+
     def run(self) -> None:
         self.due_at = inf
         self._greenlet.switch()

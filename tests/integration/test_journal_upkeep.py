@@ -6,10 +6,12 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +32,8 @@ from fakes.journal import (
 from harness.waiting import until
 from longwire.deliveries import STATE_PREFIX, Deliveries, Gap, Saved
 from longwire.delivery import Filters, Progress
-from longwire.journal import Journal, JournalUnavailable, Stored
+from longwire.journal import Journal, JournalUnavailable, Stored, folding
+from longwire.journal import store as journal_store
 from longwire.journal.migrations import SCHEMA_VERSION, STEPS, migrate
 from longwire.journal.retention import Limits
 from longwire.journal.schema import connect, open_for_writing
@@ -123,6 +126,43 @@ async def test_the_last_events_can_go_and_nothing_is_taken_for_a_hole_afterwards
 
 
 # Space.
+
+
+def test_commits_go_on_while_the_log_is_folded_in_and_it_begins_anew_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_fold = threading.Event()
+
+    def connect_later(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        assert may_fold.wait(DEADLINE_S)
+        return connect(*args, **kwargs)
+
+    store = Store(open_for_writing(path), dedup_window_s=60.0)
+    monkeypatch.setattr(folding, "connect", connect_later)
+    monkeypatch.setattr(journal_store, "_CHECKPOINT_FRAMES", 100)
+    store.checkpoint()  # the first, which is short
+
+    def commit(n: int) -> None:
+        for number in range(n):
+            store.commit([batch(arrival(number, body=BODY))], states={})
+
+    while not store.is_checkpoint_due:
+        commit(1)
+    store.checkpoint()
+    before = size(path)
+    commit(10)
+    assert not store.is_checkpoint_due
+    assert size(path) == before
+    may_fold.set()
+    deadline = time.monotonic() + DEADLINE_S
+    while not store.is_checkpoint_due:
+        assert time.monotonic() < deadline
+    store.checkpoint()
+    assert size(path) > before + 10 * len(BODY)
+    log_bytes = size(wal_path(path))
+    commit(20)
+    assert size(wal_path(path)) == log_bytes
+    store.checkpoint_and_close()
 
 
 async def test_freed_pages_are_given_back_and_the_file_shrinks(path: Path) -> None:
@@ -286,7 +326,7 @@ async def test_the_log_begins_anew_after_a_reader_that_held_it_has_gone(path: Pa
             await fill(journal, 70)
             grown = size(wal_path(path))
             assert grown > 65 * MIB
-        await fill(journal, 40)
+        await fill(journal, 70)
         assert size(wal_path(path)) <= 64 * MIB
 
 

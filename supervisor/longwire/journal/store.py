@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from longwire.journal import chunks
 from longwire.journal.checksums import seal
 from longwire.journal.dedup import DedupIndex
+from longwire.journal.folding import Fold
 from longwire.journal.records import Arrivals, Commit, Stored
 from longwire.journal.wal import WalGauge
 from longwire_protocol.frames import HandedOver
@@ -54,6 +55,7 @@ class Store:
         self._removed_to = int(left[0])
         self._end_bytes = max(int(left[1]), (newest and newest.end_bytes) or 0)
         self._wal = WalGauge(connection)
+        self._fold: Fold | None = None
         self._checkpoint_at = 0  # at once: the file is to say that a log follows
 
     @property
@@ -64,7 +66,10 @@ class Store:
     @property
     def is_checkpoint_due(self) -> bool:
         """Whether `checkpoint` should follow, because the WAL grows without it."""
-        return self._wal.frames >= self._checkpoint_at
+        frames = self._wal.frames
+        if self._fold is None:
+            return frames >= self._checkpoint_at
+        return self._fold.is_done or frames >= self._checkpoint_at + _CHECKPOINT_FRAMES
 
     @property
     def head(self) -> int:
@@ -142,9 +147,20 @@ class Store:
         return pages
 
     def checkpoint(self) -> None:
-        """Fold the WAL into the file and begin it anew, as far as readers let it; see `wal.py`."""
+        """Begin to fold the WAL into the file, or end that and begin it anew, as far as readers let it."""
+        is_begun = self._fold is not None
+        if not is_begun:
+            self._mark(is_whole=False)
+            is_begun = not self._checkpoint_at  # the first one is short
+        if is_begun:
+            self._await_fold()
+            self._end_checkpoint()
+        else:
+            self._fold = Fold(self._wal.path)
+
+    def _end_checkpoint(self) -> None:
+        """Fold in what was committed meanwhile; the log begins anew with the commit that follows."""
         is_starved = self._wal.frames > 2 * _CHECKPOINT_FRAMES
-        self._mark(is_whole=False)
         try:
             # Readers that follow each other closely keep the log from beginning anew: then wait for a gap
             # between them, for up to `BUSY_TIMEOUT_S`.
@@ -156,12 +172,19 @@ class Store:
 
     def checkpoint_and_close(self) -> None:
         """Fold the WAL into the file, if nobody holds it, and close."""
+        self._await_fold()
         try:
             self._mark(is_whole=True)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             self._connection.close()
             self._wal.close()
+
+    def _await_fold(self) -> None:
+        """Wait for what was begun; where that is slower than the commits, the log would grow without end."""
+        if self._fold is not None:
+            self._fold.wait()
+            self._fold = None
 
     def _mark(self, *, is_whole: bool) -> None:
         self._connection.execute(

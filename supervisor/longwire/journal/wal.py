@@ -46,8 +46,9 @@ class WalGauge:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        name = connection.execute("PRAGMA database_list").fetchone()[2]
-        self._fd = os.open(shm_path(Path(name)), os.O_RDONLY | os.O_CLOEXEC)
+        self.path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        """Of the database itself."""
+        self._fd = os.open(shm_path(self.path), os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def frames(self) -> int:
