@@ -148,23 +148,15 @@ class Store:
 
     def checkpoint(self) -> None:
         """Begin to fold the WAL into the file, or end that and begin it anew, as far as readers let it."""
-        is_begun = self._fold is not None
-        if not is_begun:
+        if self._fold is None:
             self._mark(is_whole=False)
-            is_begun = not self._checkpoint_at  # the first one is short
-        if is_begun:
-            self._await_fold()
-            self._end_checkpoint()
-        else:
-            self._fold = Fold(self._wal.path)
-
-    def _end_checkpoint(self) -> None:
-        """Fold in what was committed meanwhile; the log begins anew with the commit that follows."""
-        is_starved = self._wal.frames > 2 * _CHECKPOINT_FRAMES
+            is_short = not self._checkpoint_at  # the first one
+            if not is_short and not self._is_starved:
+                self._fold = Fold(self._wal.path)
+                return
+        self._await_fold()
         try:
-            # Readers that follow each other closely keep the log from beginning anew: then wait for a gap
-            # between them, for up to `BUSY_TIMEOUT_S`.
-            mode = "RESTART" if is_starved else "PASSIVE"
+            mode = "RESTART" if self._is_starved else "PASSIVE"
             self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         finally:
             self._mark(is_whole=True)
@@ -179,6 +171,14 @@ class Store:
         finally:
             self._connection.close()
             self._wal.close()
+
+    @property
+    def _is_starved(self) -> bool:
+        """Whether readers that follow each other closely keep the log from beginning anew.
+
+        Then a gap between them is waited for, for up to `BUSY_TIMEOUT_S`.
+        """
+        return self._wal.frames > 2 * _CHECKPOINT_FRAMES
 
     def _await_fold(self) -> None:
         """Wait for what was begun; where that is slower than the commits, the log would grow without end."""
