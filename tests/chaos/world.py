@@ -144,13 +144,13 @@ class World:
         return keys[max(0, len(keys) - max(1, age))] if keys else None
 
     def read(self, *, after_seq: int, limit: int, max_bytes: int) -> None:
-        asked_at = self.clock.now
+        asked_at, head = self.clock.now, self.ledger.head
 
         def done(task: asyncio.Task[Page]) -> None:
             is_late = self.clock.now - asked_at >= SETTINGS.read_timeout_s  # the machine was suspended
             if is_late and isinstance(task.exception(), JournalUnavailable):
                 return
-            self.ledger.check_page(task.result(), after_seq=after_seq, limit=limit)
+            self.ledger.check_page(task.result(), after_seq=after_seq, limit=limit, head=head)
 
         self.life.call(self.life.journal.read(after_seq, limit=limit, max_bytes=max_bytes), done)
 
