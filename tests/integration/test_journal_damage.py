@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,9 @@ from longwire.deliveries import STATE_PREFIX, Saved
 from longwire.delivery import Filters, Progress
 from longwire.journal import Arrivals, Journal, JournalDamaged, JournalUnavailable, Stored
 from longwire.journal.recovery import recover
-from longwire.journal.schema import connect
-from longwire.journal.wal import shm_path, wal_path
+from longwire.journal.schema import connect, open_for_writing
+from longwire.journal.store import Store
+from longwire.journal.wal import shm_path, wal_frames, wal_path
 from longwire_protocol.errors import ConfigError
 
 PAGE = 8192
@@ -238,6 +240,34 @@ async def test_a_commit_that_a_crash_tore_is_no_damage(path: Path, tmp_path: Pat
     await asyncio.to_thread(wal_path(crashed).write_bytes, log)
     async with opened(crashed) as journal:
         assert len(await read_all(journal)) == COMMITS * EACH
+
+
+async def test_what_crashes_in_a_row_tear_in_one_place_is_no_damage(path: Path, tmp_path: Path) -> None:
+    crashed = await crash(path, tmp_path / "crashed")
+    for n in range(3):
+        crashed = await asyncio.to_thread(tear_and_go_on, crashed, tmp_path / f"crashed {n}", 20 + n)
+    async with opened(crashed) as journal:
+        assert len(await read_all(journal)) >= COMMITS * EACH
+
+
+def tear_and_go_on(crashed: Path, folder: Path, commit: int) -> Path:
+    """Tear the last commit, write one more, and return what the next crash leaves."""
+    log = bytearray(wal_path(crashed).read_bytes())
+    log[frame_of_last_commit(log) + 100] ^= 1  # its first frame was not written whole, its last one was
+    wal_path(crashed).write_bytes(log)
+    shm_path(crashed).unlink(missing_ok=True)
+    store = Store(open_for_writing(crashed), dedup_window_s=60.0)
+    store.commit([filling(commit)], states={})
+    left = left_behind(crashed, folder)
+    store.checkpoint_and_close()
+    return left
+
+
+def frame_of_last_commit(log: bytes) -> int:
+    """Return where the first frame of the last commit begins."""
+    frames = list(wal_frames(BytesIO(log)))
+    ends = [n for n, frame in enumerate(frames) if frame.is_end]
+    return frames[ends[-2] + 1].position
 
 
 async def test_a_main_file_without_its_name_is_not_replaced_by_an_empty_one(

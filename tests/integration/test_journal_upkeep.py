@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -38,7 +39,7 @@ from longwire.journal.migrations import SCHEMA_VERSION, STEPS, migrate
 from longwire.journal.retention import Limits
 from longwire.journal.schema import connect, open_for_writing
 from longwire.journal.store import STEP_S, Store
-from longwire.journal.wal import wal_path
+from longwire.journal.wal import WalGauge, wal_path
 from longwire.keeper import Keeper
 
 MIB = 1024 * 1024
@@ -163,6 +164,71 @@ def test_commits_go_on_while_the_log_is_folded_in_and_it_begins_anew_then(
     commit(20)
     assert size(wal_path(path)) == log_bytes
     store.checkpoint_and_close()
+
+
+@pytest.mark.parametrize("commits", [0, 1, 3])
+def test_a_fold_begins_no_round_when_the_log_may_be_begun_anew_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    """Until 3.51.3 SQLite loses commits of the new log then: https://sqlite.org/wal.html#walresetbug."""
+    monkeypatch.setattr(journal_store, "_CHECKPOINT_FRAMES", 100)
+    store = Store(open_for_writing(path), dedup_window_s=60.0)
+    left, rounds = iter(range(commits)), list[str]()
+
+    class Committing(WalGauge):
+        """Somebody commits behind each round, and so begins the log anew."""
+
+        @property
+        def frames(self) -> int:
+            for number in left:
+                store.commit([batch(arrival(number, body=BODY))], states={})
+                break
+            return super().frames
+
+    def traced(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        connection.set_trace_callback(rounds.append)
+        return connection
+
+    monkeypatch.setattr(folding, "connect", traced)
+    with closing(connect(path, mode="rw")) as other:
+        store.commit([batch(arrival(0, body=BODY))], states={})
+        gauge = Committing(other)
+        monkeypatch.setattr(folding, "threading", Inline)
+        folding.Fold(gauge, on_done=lambda: None)
+    gauge.close()
+    assert len([sql for sql in rounds if "wal_checkpoint" in sql]) == 1
+    store.checkpoint_and_close()
+
+
+class Inline:
+    """In place of `threading`: a thread that is over when it has started."""
+
+    class Thread:
+        def __init__(self, *, target: Callable[[], None], **_: object) -> None:
+            self.start = target
+
+
+async def test_the_file_is_marked_as_whole_again_also_when_nothing_more_is_committed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_store, "_CHECKPOINT_FRAMES", 50)
+    folds = list[folding.Fold]()
+
+    def begun(*args: Any, **kwargs: Any) -> folding.Fold:
+        folds.append(folding.Fold(*args, **kwargs))
+        return folds[-1]
+
+    monkeypatch.setattr(journal_store, "Fold", begun)
+    async with opened(path) as journal:
+        while not folds:
+            await append(journal, batch(arrival(1, body=BODY)))
+
+        async def is_whole() -> bool:
+            with closing(sqlite3.connect(path)) as database:
+                return bool(database.execute("SELECT is_whole FROM high_water").fetchone()[0])
+
+        await until(is_whole, what="the file says that it is whole")
 
 
 async def test_freed_pages_are_given_back_and_the_file_shrinks(path: Path) -> None:

@@ -86,6 +86,7 @@ class Writer:
         self._sink = sink
         self._loop = loop
         self._wake = threading.Condition()
+        store.on_folded = self._folded
         # All of these are guarded by `_wake`.
         self._batches: list[Batch] = []
         self._states: dict[str, bytes | None] = {}
@@ -128,6 +129,11 @@ class Writer:
         """Have what waits written, tried for so long, and the thread end. Returns at once."""
         with self._wake:
             self._close_by = monotonic() + timeout_s
+            self._wake.notify()
+
+    def _folded(self) -> None:
+        """Most of a checkpoint is done, and its end is to follow; on that thread."""
+        with self._wake:
             self._wake.notify()
 
     # From here on: the writer's own thread.
@@ -179,7 +185,7 @@ class Writer:
             return group
 
     def _is_due(self) -> bool:
-        if self._batches or self._waiters or self._job is not None:
+        if self._batches or self._waiters or self._job is not None or self._store.is_fold_to_end:
             return True
         if self._states_due_at is None:
             return False
