@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from longwire.journal.integrity import examine, refusal, refuse_damaged_wal
+from longwire.journal.integrity import examine, refusal, refuse_damaged_wal, refuse_half_recovered
 from longwire.journal.migrations import SCHEMA_VERSION, migrate
 from longwire.journal.wal import wal_path
 from longwire_protocol.errors import ConfigError, Problem
@@ -128,6 +128,7 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 def _examined(path: Path) -> int:
     """Look the file over on a connection that cannot change it, and return its version."""
+    refuse_half_recovered(path)
     wal = wal_path(path)
     had_wal = wal.exists() and wal.stat().st_size > 0  # a reader leaves an empty one behind
     with closing(connect(path, mode="ro")) as connection:
