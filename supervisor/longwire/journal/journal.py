@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from longwire.journal.checksums import Damaged
 from longwire.journal.errors import JournalClosed, JournalDamaged, JournalSaturated
@@ -24,6 +25,8 @@ from longwire.journal.writer import Batch, Group, Job, Writer
 from longwire_protocol.errors import ConfigError, Problem
 
 T = TypeVar("T")
+
+_log = structlog.get_logger("longwire.journal")
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -308,6 +311,13 @@ class Journal:
         """Pass on that commits fail, or work again."""
         self._trouble = reason
         self._call(self.on_trouble, reason)
+
+    def tended(self, what: str, trouble: str | None) -> None:
+        """Say that upkeep fails, or works again."""
+        if trouble is None:
+            _log.info("journal_upkeep_works_again", what=what)
+        else:
+            _log.warning("journal_upkeep_fails", what=what, error=trouble)
 
     def finished(self, answer: asyncio.Future[Any], result: object) -> None:
         """Answer whoever asked for a piece of upkeep."""
