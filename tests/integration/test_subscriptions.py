@@ -266,6 +266,32 @@ async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
         assert (await world.status("bot")).dead_letters_dropped == 1
 
 
+async def test_the_oldest_dead_letters_go_when_their_events_are_too_large_over_restarts_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running(max_attempts=1) as client:
+        subscription = client.subscribe("bot", start="all")
+        await world.commit("a", "a", "a")
+        await fail(subscription, 3)
+        await until_letters(client, 1, 2, 3)
+        found = await world.journal.get_states(deadletters.LETTER_PREFIX, deadletters.DeadLetter)
+        size_bytes = sum(len(letter.event.body) for letter in found.values())
+    async with world.running(max_attempts=1) as client:
+        monkeypatch.setattr(deadletters, "MAX_LETTER_BYTES", size_bytes + 1)
+        subscription = client.subscribe("bot")
+        assert await client.call("deadletter.resubmit", {"subscription": "bot", "seqs": [1]})
+        await fail(subscription, 1)  # it takes its own place
+        await until_letters(client, 1, 2, 3)
+        assert (await world.status("bot")).dead_letters_dropped == 0
+        await world.commit("long" * 20)
+        await fail(subscription, 1)
+        await until_letters(client, 1, 4)  # 1 has failed later than 2 and 3
+        status = await world.status("bot")
+        assert (status.dead_letters, status.dead_letters_dropped) == (2, 2)
+    async with world.running() as client:
+        assert [letter["seq"] for letter in await letters(client)] == [1, 4]
+
+
 # Limits, retries, leaving.
 
 
