@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from longwire.delivery import Cause, DeadEvent, WindowLimits
-from longwire.journal import Stored
+from longwire.journal import EventStore, Stored
 from longwire_protocol.codec import with_delivery
 
 _log = structlog.get_logger("longwire.deliveries")
@@ -27,6 +27,10 @@ MAX_LETTERS = 1_000
 
 MAX_LETTER_BYTES = 64 * 1024 * 1024
 """The same in bytes of their events, which retention cannot remove: 1,000 of the largest would be 12 GiB."""
+
+
+_READ_BYTES = 1024 * 1024
+"""Of one piece of reading, and one letter more: decoded on the event loop, read within one deadline."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +66,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 class Letters:
     """Which dead letters a subscription has; their contents stay on disk."""
 
-    def __init__(self, subscription: str, found: Iterable[DeadLetter] = ()) -> None:
+    def __init__(self, subscription: str) -> None:
         self._subscription = subscription
-        self._known = {letter.seq: _known(letter) for letter in found}
+        self._known: dict[int, _Known] = {}
         """By number."""
         self.dropped = 0
         """How many were given up for newer ones, in this supervisor's time."""
@@ -72,6 +76,10 @@ class Letters:
     def __len__(self) -> int:
         """How many there are, without those on their way again."""
         return sum(not known.is_under_way for known in self._known.values())
+
+    def found(self, letter: DeadLetter) -> None:
+        """Take a letter in that is on disk."""
+        self._known[letter.seq] = _known(letter)
 
     def bury(self, dead: DeadEvent, limits: WindowLimits) -> dict[str, DeadLetter | None]:
         """Return the states that make the event a dead letter."""
@@ -134,6 +142,17 @@ class _Known(NamedTuple):
 
 def _known(letter: DeadLetter) -> _Known:
     return _Known(letter.resubmitted_at is not None, letter.last_failed_at, len(letter.event.body))
+
+
+async def read_letters(journal: EventStore, subscription: str | None, *, after: str) -> list[DeadLetter]:
+    """Return the next letters behind a key, of one subscription or all: some MiB of them, none at the end.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    prefix = LETTER_PREFIX if subscription is None else f"{LETTER_PREFIX}{subscription} "
+    found = await journal.get_states(prefix, DeadLetter, after=after, max_bytes=_READ_BYTES)
+    return [*found.values()]
 
 
 def letter_key(subscription: str, seq: int) -> str:

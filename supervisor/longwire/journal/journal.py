@@ -245,15 +245,19 @@ class Journal:
         self._writer.save_states(waiter)
         await waiter
 
-    async def get_states(self, prefix: str, value_type: type[T]) -> dict[str, T]:
-        """Return what is on disk under keys that begin with `prefix`, ordered by key.
+    async def get_states(
+        self, prefix: str, value_type: type[T], *, after: str = "", max_bytes: int | None = None
+    ) -> dict[str, T]:
+        """Return what is on disk under keys that begin with `prefix` and come after `after`, ordered by key.
+
+        All of it, or as much as it takes to reach `max_bytes`; nothing if there is no more.
 
         Raises:
             JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
             msgspec.ValidationError: a value is no `value_type`.
         """
         self._refuse_if_closing()
-        found = await self._reader.run(partial(read_states, prefix=prefix))
+        found = await self._reader.run(partial(read_states, prefix=prefix, after=after, max_bytes=max_bytes))
         decoder = msgspec.msgpack.Decoder(value_type)
         return {key: decoder.decode(value) for key, value in found.items()}
 
