@@ -6,6 +6,8 @@ import asyncio
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fakes.journal import (
+    DEADLINE_S,
     append,
     arrival,
     arrivals,
@@ -407,6 +410,58 @@ def test_of_a_file_that_was_cut_off_what_is_left_is_saved(path: Path) -> None:
         assert asyncio.run(survey_recovered(path)) == saved[-1] * EACH
     assert len(saved) > len(whole) // PAGE // 4
     assert max(saved) >= COMMITS - 2
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from longwire.journal.recovery import recover
+
+left = int(sys.argv[2])
+
+def dies(event, _):
+    global left
+    if event in {"os.link", "os.rename", "os.remove"}:
+        if not left:
+            os.kill(os.getpid(), 9)
+        left -= 1
+
+sys.addaudithook(dies)
+recover(Path(sys.argv[1]))
+"""
+
+
+def is_killed_recovering(path: Path, *, after: int) -> bool:
+    """Have `recover` killed after so many changes in the folder; false if it makes no more than these."""
+    command = [sys.executable, "-c", KILLED, str(path), str(after)]
+    code = subprocess.run(command, check=False, timeout=DEADLINE_S).returncode
+    assert code in {0, -9}
+    return code == -9
+
+
+def test_a_recovery_that_was_killed_anywhere_loses_nothing_at_the_next_try(
+    path: Path, tmp_path: Path
+) -> None:
+    crashed = asyncio.run(crash(path, tmp_path / "crashed"))
+    halves = 0
+    for after in range(20):
+        killed = left_behind(crashed, tmp_path / str(after))
+        if not is_killed_recovering(killed, after=after):
+            break
+        if any(aside.samefile(killed) for aside in killed.parent.glob("*.damaged-1")):
+            halves += 1
+            with pytest.raises(ConfigError, match="interrupted"):
+                asyncio.run(Journal.open(killed))
+        is_killed_recovering(killed, after=after)
+        copy, _ = recover(killed)
+        assert (copy.last_seq, copy.gaps) == (COMMITS * EACH, [])
+        assert len(asyncio.run(read_recovered(killed))) == COMMITS * EACH
+    assert halves > 1
+
+
+async def read_recovered(path: Path) -> list[Stored]:
+    async with opened(path) as journal:
+        return await read_all(journal)
 
 
 def test_a_file_of_which_nothing_can_be_read_is_left_as_it_is(path: Path) -> None:

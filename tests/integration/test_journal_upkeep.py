@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from fakes.journal import (
     DEADLINE_S,
@@ -33,7 +34,7 @@ from fakes.journal import (
 from harness.waiting import until
 from longwire.deliveries import STATE_PREFIX, Deliveries, Gap, Saved
 from longwire.delivery import Filters, Progress
-from longwire.journal import Journal, JournalUnavailable, Stored, folding
+from longwire.journal import Journal, JournalSettings, JournalUnavailable, Stored, dedup, folding
 from longwire.journal import store as journal_store
 from longwire.journal.migrations import SCHEMA_VERSION, STEPS, migrate
 from longwire.journal.retention import Limits
@@ -394,6 +395,59 @@ async def test_the_log_begins_anew_after_a_reader_that_held_it_has_gone(path: Pa
             assert grown > 65 * MIB
         await fill(journal, 70)
         assert size(wal_path(path)) <= 64 * MIB
+
+
+# Upkeep that fails.
+
+
+async def test_a_seal_that_keeps_failing_is_told_once_tried_seldom_and_told_again_when_it_works(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedup, "RUN_KEYS", 4)
+    tries = 0
+    seal = Store.seal
+
+    def counted(self: Store) -> None:
+        nonlocal tries
+        tries += 1
+        seal(self)
+
+    monkeypatch.setattr(Store, "seal", counted)
+    with structlog.testing.capture_logs() as said:
+        for settings in (JournalSettings(retry_max_s=3600.0), JournalSettings(retry_max_s=0.0)):
+            async with opened(path, settings=settings) as journal:
+                await asyncio.to_thread(
+                    change,
+                    path,
+                    "CREATE TRIGGER sick INSERT ON key_runs BEGIN SELECT raise(ABORT, 'no'); END",
+                )
+                for n in range(10):
+                    await append(journal, arrivals(f"{settings.retry_max_s} {n}"))
+                assert tries == 1 or not settings.retry_max_s
+                tries = 0
+                await asyncio.to_thread(change, path, "DROP TRIGGER sick")
+                await append(journal, arrivals("now it works"))
+    fails = {"event": "journal_upkeep_fails", "log_level": "warning", "what": "seal", "error": "no"}
+    works = {"event": "journal_upkeep_works_again", "log_level": "info", "what": "seal"}
+    assert said == [fails, fails, works]
+
+
+async def test_a_checkpoint_that_fails_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Store) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "checkpoint", fails)
+    with structlog.testing.capture_logs() as said:
+        async with opened(path) as journal:
+            await append(journal, arrivals("a"))
+    assert [(line["event"], line["what"], line["error"]) for line in said] == [
+        ("journal_upkeep_fails", "checkpoint", "disk I/O error")
+    ]
+
+
+def change(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(sql)
 
 
 # Files of other versions.

@@ -266,6 +266,68 @@ async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
         assert (await world.status("bot")).dead_letters_dropped == 1
 
 
+async def test_the_oldest_dead_letters_go_when_their_events_are_too_large_over_restarts_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running(max_attempts=1) as client:
+        subscription = client.subscribe("bot", start="all")
+        await world.commit("a", "a", "a")
+        await fail(subscription, 3)
+        await until_letters(client, 1, 2, 3)
+        found = await world.journal.get_states(deadletters.LETTER_PREFIX, deadletters.DeadLetter)
+        size_bytes = sum(len(letter.event.body) for letter in found.values())
+    async with world.running(max_attempts=1) as client:
+        monkeypatch.setattr(deadletters, "MAX_LETTER_BYTES", size_bytes + 1)
+        subscription = client.subscribe("bot")
+        assert await client.call("deadletter.resubmit", {"subscription": "bot", "seqs": [1]})
+        await fail(subscription, 1)  # it takes its own place
+        await until_letters(client, 1, 2, 3)
+        assert (await world.status("bot")).dead_letters_dropped == 0
+        await world.commit("long" * 20)
+        await fail(subscription, 1)
+        await until_letters(client, 1, 4)  # 1 has failed later than 2 and 3
+        status = await world.status("bot")
+        assert (status.dead_letters, status.dead_letters_dropped) == (2, 2)
+    async with world.running() as client:
+        assert [letter["seq"] for letter in await letters(client)] == [1, 4]
+
+
+async def test_dead_letters_are_read_in_pieces_also_at_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadletters, "_READ_BYTES", 1)
+    get_states, pieces = Journal.get_states, list[int]()
+
+    async def counted(self: Journal, prefix: str, value_type: Any, **options: Any) -> dict[str, Any]:
+        found = await get_states(self, prefix, value_type, **options)
+        if value_type is deadletters.DeadLetter:
+            pieces.append(len(found))
+        return found
+
+    monkeypatch.setattr(Journal, "get_states", counted)
+    async with world.running(max_attempts=1) as client:
+        for name in ("x", "y"):
+            subscription = client.subscribe(name, start="all")
+            if name == "x":
+                await world.commit("a", "b", "c")
+            await fail(subscription, 3)
+        await until_letters(client, 1, 2, 3, 1, 2, 3)
+        page = await client.call("deadletter.list", {"limit": 4})
+        rest = await letters(client, after=page["next"])
+        assert [d["seq"] for d in [*page["deadletters"], *rest]] == [1, 2, 3, 1, 2, 3]
+        assert [d["seq"] for d in await letters(client, subscription="y", seqs=[2])] == [2]
+        assert await client.call("deadletter.resubmit", {"all": True, "seqs": [1, 3]}) == {"resubmitted": 4}
+    async with world.running(max_attempts=1) as client:
+        for name in ("x", "y"):
+            assert (await world.status(name)).dead_letters == 1
+            events = await take(client.subscribe(name), 2)
+            assert attempts(events) == [(1, 2), (3, 2)]
+            for event in events:
+                await event.ack()
+        await until_letters(client, 2, 2)
+    assert set(pieces) == {0, 1}
+
+
 # Limits, retries, leaving.
 
 
