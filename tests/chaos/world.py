@@ -313,6 +313,8 @@ class World:
         """With a healthy disk, after a while, all that was begun is done, and on disk."""
         self.heal()
         self.life.loop.advance(SAVED_WITHIN_S)
+        while self.life.is_saving:  # something failed in the last moment of that
+            self.life.loop.advance(SAVED_WITHIN_S)
         self.check()
         assert not self.ledger.doubts, "all is committed"
         assert not self._asked, "all is answered"
