@@ -85,7 +85,7 @@ class Line(Protocol):
         ...
 
     async def close_subscription(self, subscription: Subscription) -> None:
-        """Give it up on both sides."""
+        """Give it up on both sides; what is under way for it is given up when its reply comes."""
         ...
 
 
@@ -153,10 +153,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
 
     async def close(self) -> None:
         """End it; a named one can be opened again and goes on where its acks ended."""
-        was_opened = self._openings > 0
         self.end()
-        if was_opened:
-            await self._line.close_subscription(self)
+        await self._line.close_subscription(self)
 
     async def __anext__(self) -> IncomingEvent:
         """Return the next event; waits for ever where none comes."""
@@ -219,6 +217,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """Say what is done and end the iteration, now: what waits could not be acked; for the client."""
         self._flush_now()
         self.lost()
+        self._opening = None  # whoever opens it from now on asks anew
         self.fail(StopAsyncIteration())
 
     def flush(self) -> None:
