@@ -1,8 +1,11 @@
-"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up."""
+"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up.
+
+Where a `tenant` is given, letters whose event is not this tenant's do not exist.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -42,13 +45,13 @@ class DeadLetterOffice:
         self._journal = journal
         self._subscriptions = subscriptions
 
-    async def list(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def list(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Return a page of dead letters, ordered by subscription and number, and where the next begins."""
         asked = parameters(params, Listed)
         shown: list[dict[str, Any]] = []
         size = 0
-        for key, letter in (await self._read(asked.subscription)).items():
-            if key <= asked.after or not _is_of(letter, asked.subscription, asked.seqs):
+        for letter in await self._letters(asked, tenant):
+            if letter.key <= asked.after:
                 continue
             if len(shown) == asked.limit or size >= _PAGE_BYTES:
                 last = shown[-1]
@@ -57,26 +60,23 @@ class DeadLetterOffice:
             size += len(letter.event.body)
         return {"deadletters": shown, "next": None}
 
-    async def resubmit(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def resubmit(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Have dead letters delivered again; on disk when this returns."""
-        which = _which(params)
-        found = await self._read(which.subscription)
-        letters = [letter for letter in found.values() if _is_of(letter, which.subscription, which.seqs)]
         marked: dict[str, DeadLetter | None] = {}
-        for letter in letters:
+        for letter in await self._letters(_which(params), tenant):
             subscription = self._subscriptions.get(letter.subscription)
             if subscription is not None:
                 marked |= subscription.resubmit(letter)
         await self._save(marked)
         return {"resubmitted": len(marked)}
 
-    async def purge(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def purge(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Delete dead letters, those on their way again too; on disk when this returns."""
         which = _which(params)
         removed: dict[str, DeadLetter | None] = {}
         for subscription in self._subscriptions.values():
             if which.subscription in {None, subscription.name}:
-                seqs = subscription.letters.seqs()
+                seqs = subscription.letters.seqs(tenant)
                 chosen = seqs if which.seqs is None else [seq for seq in seqs if seq in which.seqs]
                 removed |= subscription.letters.remove(chosen)
                 for seq in chosen:
@@ -85,12 +85,14 @@ class DeadLetterOffice:
         await self._save(removed)
         return {"purged": len(removed)}
 
-    async def _read(self, subscription: str | None) -> dict[str, DeadLetter]:
-        prefix = LETTER_PREFIX if subscription is None else f"{LETTER_PREFIX}{subscription} "
+    async def _letters(self, which: Which | Listed, tenant: str | None) -> Iterable[DeadLetter]:
+        name = which.subscription
+        prefix = LETTER_PREFIX if name is None else f"{LETTER_PREFIX}{name} "
         try:
-            return await self._journal.get_states(prefix, DeadLetter)
+            found = await self._journal.get_states(prefix, DeadLetter)
         except JournalError as exc:
             raise _unavailable(exc) from exc
+        return [letter for letter in found.values() if _is_meant(letter, which, tenant)]
 
     async def _save(self, states: Mapping[str, DeadLetter | None]) -> None:
         if not states:
@@ -108,8 +110,12 @@ def _which(params: dict[str, Any]) -> Which:
     return which
 
 
-def _is_of(letter: DeadLetter, subscription: str | None, seqs: list[int] | None) -> bool:
-    return subscription in {None, letter.subscription} and (seqs is None or letter.seq in seqs)
+def _is_meant(letter: DeadLetter, which: Which | Listed, tenant: str | None) -> bool:
+    return (
+        which.subscription in {None, letter.subscription}
+        and (which.seqs is None or letter.seq in which.seqs)
+        and tenant in {None, letter.event.tenant}
+    )
 
 
 def _unavailable(exc: JournalError) -> CommandError:

@@ -60,11 +60,11 @@ class Letters:
 
     def __init__(self, subscription: str, found: Iterable[DeadLetter] = ()) -> None:
         self._subscription = subscription
-        self._known = {
-            letter.seq: letter.resubmitted_at is not None
-            for letter in sorted(found, key=lambda letter: letter.last_failed_at)
-        }
+        letters = sorted(found, key=lambda letter: letter.last_failed_at)
+        self._known = {letter.seq: letter.resubmitted_at is not None for letter in letters}
         """By number, the oldest first: whether it is on its way again."""
+        self._tenants = {letter.seq: letter.event.tenant for letter in letters}
+        """By number: whose event it is."""
         self.dropped = 0
         """How many were given up for newer ones, in this supervisor's time."""
 
@@ -77,6 +77,7 @@ class Letters:
         letter = _letter(self._subscription, dead, limits)
         dropped = self._make_room()
         self._known[letter.seq] = False
+        self._tenants[letter.seq] = letter.event.tenant
         _log.warning(
             "dead_letter",
             subscription=self._subscription,
@@ -98,11 +99,13 @@ class Letters:
     def remove(self, seqs: Iterable[int]) -> dict[str, DeadLetter | None]:
         """Return the states that delete these letters."""
         gone = [seq for seq in seqs if self._known.pop(seq, None) is not None]
+        for seq in gone:
+            del self._tenants[seq]
         return {letter_key(self._subscription, seq): None for seq in gone}
 
-    def seqs(self) -> list[int]:
-        """Return the numbers of all letters, those on their way again too."""
-        return list(self._known)
+    def seqs(self, tenant: str | None = None) -> list[int]:
+        """Return the numbers of all letters, or of this tenant's; those on their way again too."""
+        return [seq for seq in self._known if tenant in {None, self._tenants[seq]}]
 
     def _make_room(self) -> Mapping[str, DeadLetter | None]:
         if len(self._known) < MAX_LETTERS:
