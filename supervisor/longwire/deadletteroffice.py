@@ -1,4 +1,7 @@
-"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up."""
+"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up.
+
+Where a `tenant` is given, letters whose event is not this tenant's do not exist.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class DeadLetterOffice:
         self._journal = journal
         self._subscriptions = subscriptions
 
-    async def list(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def list(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Return a page of dead letters, ordered by subscription and number, and where the next begins."""
         asked = parameters(params, Listed)
         shown: list[dict[str, Any]] = []
@@ -50,7 +53,7 @@ class DeadLetterOffice:
         after = asked.after
         while letters := await self._read(asked.subscription, after=after):
             for letter in letters:
-                if not _is_of(letter, asked.subscription, asked.seqs):
+                if not _is_meant(letter, asked, tenant):
                     continue
                 if len(shown) == asked.limit or size >= _PAGE_BYTES:
                     last = shown[-1]
@@ -60,7 +63,7 @@ class DeadLetterOffice:
             after = letters[-1].key
         return {"deadletters": shown, "next": None}
 
-    async def resubmit(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def resubmit(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Have dead letters delivered again, some MiB after the other; on disk when this returns."""
         which = _which(params)
         after, count = "", 0
@@ -68,19 +71,19 @@ class DeadLetterOffice:
             marked: dict[str, DeadLetter | None] = {}
             for letter in letters:
                 subscription = self._subscriptions.get(letter.subscription)
-                if subscription is not None and _is_of(letter, which.subscription, which.seqs):
+                if subscription is not None and _is_meant(letter, which, tenant):
                     marked |= subscription.resubmit(letter)
             await self._save(marked)
             after, count = letters[-1].key, count + len(marked)
         return {"resubmitted": count}
 
-    async def purge(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def purge(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Delete dead letters, those on their way again too; on disk when this returns."""
         which = _which(params)
         removed: dict[str, DeadLetter | None] = {}
         for subscription in self._subscriptions.values():
             if which.subscription in {None, subscription.name}:
-                seqs = subscription.letters.seqs()
+                seqs = subscription.letters.seqs(tenant)
                 chosen = seqs if which.seqs is None else [seq for seq in seqs if seq in which.seqs]
                 removed |= subscription.letters.remove(chosen)
                 for seq in chosen:
@@ -111,8 +114,12 @@ def _which(params: dict[str, Any]) -> Which:
     return which
 
 
-def _is_of(letter: DeadLetter, subscription: str | None, seqs: list[int] | None) -> bool:
-    return subscription in {None, letter.subscription} and (seqs is None or letter.seq in seqs)
+def _is_meant(letter: DeadLetter, which: Which | Listed, tenant: str | None) -> bool:
+    return (
+        which.subscription in {None, letter.subscription}
+        and (which.seqs is None or letter.seq in which.seqs)
+        and tenant in {None, letter.event.tenant}
+    )
 
 
 def _unavailable(exc: JournalError) -> CommandError:

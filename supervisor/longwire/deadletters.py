@@ -112,9 +112,9 @@ class Letters:
         gone = [seq for seq in seqs if self._known.pop(seq, None) is not None]
         return {letter_key(self._subscription, seq): None for seq in gone}
 
-    def seqs(self) -> list[int]:
-        """Return the numbers of all letters, those on their way again too."""
-        return list(self._known)
+    def seqs(self, tenant: str | None = None) -> list[int]:
+        """Return the numbers of all letters, or of this tenant's; those on their way again too."""
+        return [seq for seq in self._known if tenant in {None, self._known[seq].tenant}]
 
     def _make_room(self, size_bytes: int) -> Mapping[str, DeadLetter | None]:
         """Return the states that delete the oldest letters until one of this size fits in."""
@@ -138,10 +138,13 @@ class _Known(NamedTuple):
     last_failed_at: float
     size_bytes: int
     """Of its event."""
+    tenant: str
+    """Whose event it is."""
 
 
 def _known(letter: DeadLetter) -> _Known:
-    return _Known(letter.resubmitted_at is not None, letter.last_failed_at, len(letter.event.body))
+    event = letter.event
+    return _Known(letter.resubmitted_at is not None, letter.last_failed_at, len(event.body), event.tenant)
 
 
 async def read_letters(journal: EventStore, subscription: str | None, *, after: str) -> list[DeadLetter]:

@@ -130,8 +130,15 @@ class Deliveries:
         subscription.pump()
         return ANSWERED
 
-    async def unsubscribe(self, client: ClientPeer, params: dict[str, Any]) -> dict[str, Any]:
+    async def unsubscribe(
+        self, client: ClientPeer, params: dict[str, Any], *, tenant: str | None = None
+    ) -> dict[str, Any]:
         """Close it for this client, or forget it altogether; forgotten on disk when this returns.
+
+        Args:
+            client: who asks.
+            params: of the request.
+            tenant: only a subscription to this tenant's events can be forgotten.
 
         Raises:
             CommandError: it is not open on this connection; to be forgotten, it does not exist or is open
@@ -142,7 +149,7 @@ class Deliveries:
         if name is None:
             raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
         if asked.forget:
-            await self._forget(client, name)
+            await self._forget(client, name, tenant=tenant)
         elif name in self._replays:
             self._replays.end(client, name)
         else:
@@ -253,9 +260,13 @@ class Deliveries:
             text = f"subscription {subscription.name!r} was forgotten meanwhile"
             raise CommandError(RetCode.SUBSCRIPTION_CONFLICT, text, retryable=True)
 
-    async def _forget(self, client: ClientPeer, name: str) -> None:
+    async def _forget(self, client: ClientPeer, name: str, *, tenant: str | None) -> None:
         subscription = self._subscriptions.get(name)
-        if subscription is None or not subscription.is_durable:
+        if (
+            subscription is None
+            or not subscription.is_durable
+            or tenant not in {None, subscription.window.filters.tenant}
+        ):
             raise CommandError(RetCode.NOT_SUBSCRIBED, f"there is no durable subscription {name!r}")
         if subscription.clients.keys() - {client.id}:
             raise CommandError(

@@ -253,6 +253,30 @@ async def test_dead_letters_are_listed_in_pages_narrowed_and_purged(world: World
         assert await letters(client) == []
 
 
+async def test_a_tenant_has_to_do_with_the_dead_letters_of_its_own_events_alone(world: World) -> None:
+    async with world.running(max_attempts=1) as client:
+        subscription = client.subscribe("bot", start="all")
+        await world.commit(None, None, tenant="t1")
+        await world.commit(None, None, tenant="t2")
+        await fail(subscription, 4)
+        await until_letters(client, 1, 2, 3, 4)
+        await subscription.close()
+    async with world.running(max_attempts=1) as client:  # they are known after a restart, too
+
+        async def call(verb: str, **params: Any) -> Any:
+            return await client.call(f"deadletter.{verb}", params, tenant="t2")
+
+        assert [d["seq"] for d in (await call("list"))["deadletters"]] == [3, 4]
+        assert await call("resubmit", subscription="bot", seqs=[1]) == {"resubmitted": 0}
+        assert await call("resubmit", all=True) == {"resubmitted": 2}
+        assert await call("purge", subscription="bot", seqs=[1, 3]) == {"purged": 1}
+        subscription = client.subscribe("bot")
+        await fail(subscription, 1)
+        await until_letters(client, 1, 2, 4)
+        assert await call("purge", all=True) == {"purged": 1}
+        assert await client.call("deadletter.purge", {"all": True}) == {"purged": 2}
+
+
 async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,6 +459,21 @@ async def test_a_forgotten_subscription_leaves_nothing_and_can_be_made_anew(worl
     async with world.running() as client:
         assert world.deliveries.status() == []
         assert [event.seq for event in await take(client.subscribe("bot", start="all"), 2)] == [1, 2]
+
+
+async def test_a_tenant_forgets_only_subscriptions_to_its_own_events(world: World) -> None:
+    async with world.running() as client:
+        own, others = client.subscribe("own", tenant="t1"), client.subscribe("others", tenant="t2")
+        everyones = client.subscribe("everyones")
+        for subscription in (own, others, everyones):
+            await subscription.open()
+        for name in ("others", "everyones"):
+            with pytest.raises(CommandError) as refused:
+                await client.call("events.unsubscribe", {"name": name, "forget": True}, tenant="t1")
+            assert refused.value.retcode == RetCode.NOT_SUBSCRIBED
+        await client.call("events.unsubscribe", {"name": "own", "forget": True}, tenant="t1")
+        await client.call("events.unsubscribe", {"name": "others"}, tenant="t1")  # open on its connection
+        assert {(s.name, s.clients) for s in world.deliveries.status()} == {("others", 0), ("everyones", 1)}
 
 
 # Replay.
