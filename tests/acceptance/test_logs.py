@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,7 +146,8 @@ async def test_g10_a_child_that_floods_its_log_pushes_out_nobody_elses_lines(lon
         await longwire.client.call("account.start", account="bad")
         await longwire.until_state("bad", "online")
     reader = await read(longwire, "-n", "10000")
-    assert "lines before these do not fit" in reader.program.text()
+    # As many as there are, or as fit into a reply: how many are kept depends on how long the flood took.
+    assert re.search(r"\d+ lines before these (were dropped|do not fit)", reader.program.text())
     assert reader.has("output", account="bad", incarnation=2)
     assert (await read(longwire, "good")).has("child_started", incarnation=1)
     said = await longwire.client.call("logs.tail", {"account": "bad", "lines": 0})
