@@ -99,6 +99,7 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         identity=declaration.identity,
         extra=declaration.extra,
         methods=declaration.methods,
+        is_forkable=declaration.is_forkable,
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
     )

@@ -63,6 +63,7 @@ class LoopbackConnector(Connector):
         options=LoopbackOptions,
         platform="loopback",
         methods=("message.create",),
+        is_forkable=True,
     )
 
     def __init__(self, options: LoopbackOptions, host: Host) -> None:

@@ -75,5 +75,6 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     identity: str | None = None
     extra: str | None = None
     methods: tuple[str, ...] = ()
+    is_forkable: bool = False
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0

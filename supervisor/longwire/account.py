@@ -292,9 +292,11 @@ class Account:
         """Start the process once its number is on disk; a stop cancels the wait for that."""
         try:
             self._incarnation = await self._premises.states.next_incarnation(self.name)
-            self._child = Child(
+            child = Child(
                 self.config, self._incarnation, yard=self._premises.yard, owner=self, bot=self._memory.bot
             )
+            await child.start()
+            self._child = child
         except Exception as exc:  # noqa: BLE001  # one account's trouble is its own
             _log.warning(
                 "spawn_failed", account=self.name, error=str(exc), exc_info=not isinstance(exc, OSError)

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -16,8 +15,9 @@ from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.process import ChildProcess
+from longwire.templates import Nursery
 from longwire.watch import Watch
+from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import (
@@ -50,6 +50,10 @@ _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 """Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""
 
 _LEAST_DEADLINE_S = 0.05
+
+_LENGTH_BYTES = 4
+_MAX_BOOTSTRAP_BYTES = 60_000
+"""Fits an empty pipe, so that writing it never waits for the child."""
 
 
 class ChildOwner(Protocol):
@@ -93,7 +97,7 @@ class Yard(msgspec.Struct, frozen=True):
 
     hub: ChildrenHub
     watch: Watch
-    environment: Mapping[str, str]
+    nursery: Nursery
 
 
 class Vitals(msgspec.Struct):
@@ -109,11 +113,7 @@ class Vitals(msgspec.Struct):
 
 
 class Child:
-    """A running child. Made with its process started.
-
-    Raises:
-        OSError: the system cannot start a process now.
-    """
+    """One incarnation of an account's child; `start` it first, and use nothing else if that fails."""
 
     def __init__(
         self, config: AccountConfig, incarnation: int, *, yard: Yard, owner: ChildOwner, bot: Bot | None
@@ -129,18 +129,29 @@ class Child:
         self._ladder: list[asyncio.TimerHandle] = []
         self._commands: dict[int, asyncio.Future[CommandResult]] = {}
         self._command_ids = itertools.count(1)
+        self._bot = bot
+
+    async def start(self) -> None:
+        """Start its process. Cancelled, it leaves none behind.
+
+        Raises:
+            OSError: the system cannot start a process now.
+        """
+        config, yard = self._config, self._yard
+        payload = _payload(self._bootstrap(self._bot))
         yard.hub.expect(self._peer)
         try:
-            self._process = ChildProcess(
-                self._bootstrap(bot), environment=yard.environment, on_exit=self._exited
+            self._process = await yard.nursery.make(
+                config.connector, is_forked=config.settings.isolation == "fork", on_exit=self._exited
             )
-        except OSError:
+        except BaseException:
             yard.hub.retire(self._peer)
             raise
+        self._process.write(payload)
         self._logs = ChildLog(
             self._process.log_fd,
             redact=Redactor(config.secret_values()),
-            context={"account": config.account, "incarnation": incarnation},
+            context={"account": config.account, "incarnation": self.incarnation},
         )
         yard.watch.begin(self, late_s=_START_S, timeout_s=_START_S)
 
@@ -265,7 +276,7 @@ class Child:
         self._process.signal(signal.SIGTERM)
         self._process.signal(signal.SIGCONT)
 
-    def _exited(self, code: int) -> None:
+    def _exited(self, code: int | None) -> None:
         for timer in self._ladder:
             timer.cancel()
         self._yard.watch.end(self)
@@ -300,9 +311,27 @@ def _failure(reason: str, message: str) -> LinkFailure:
     return LinkFailure(fault=Fault.TRANSIENT, reason=reason, message=message)
 
 
-def _exit_failure(code: int) -> LinkFailure:
-    if code >= 0:
+def _payload(bootstrap: Bootstrap) -> bytes:
+    """Return what goes over the private pipe first: the length, then the bootstrap."""
+    try:
+        body = encode(bootstrap)
+    except (OverflowError, TypeError, ValueError) as exc:
+        raise OSError(f"the account's options cannot be sent to its process: {exc}") from exc
+    if len(body) > _MAX_BOOTSTRAP_BYTES:
+        raise OSError(f"the account's options are {len(body)} bytes; {_MAX_BOOTSTRAP_BYTES} are possible")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+def _exit_failure(code: int | None) -> LinkFailure:
+    if code is None:
+        text = "the process ended; how, only its template knew, which is gone"
+    elif code >= 0:
         text = f"the process ended with exit code {code}"
     else:
         text = f"the process was ended by {signal.Signals(-code).name}"
-    return LinkFailure(fault=Fault.TRANSIENT, reason="child_exited", message=text, error_code=str(code))
+    return LinkFailure(
+        fault=Fault.TRANSIENT,
+        reason="child_exited",
+        message=text,
+        error_code=None if code is None else str(code),
+    )

@@ -97,8 +97,6 @@ class Fleet:
     def _make(self, config: AccountConfig) -> Account:
         memory = self._memories.get(MEMORY_PREFIX + config.account, Memory())
         account = self.accounts[config.account] = Account(config, self._premises, memory)
-        if config.settings.isolation == "fork":
-            _log.warning("isolation_not_available", account=config.account, wanted="fork", used="spawn")
         return account
 
     def _retire(self, account: Account, replacement: AccountConfig | None) -> None:

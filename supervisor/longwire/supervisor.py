@@ -43,6 +43,7 @@ from longwire.memory import MemoryGuard
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
+from longwire.templates import Nursery
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.declaration import ConnectorSpec
@@ -185,7 +186,8 @@ class Supervisor:
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
-        yard = Yard(hub, watch, child_environment(self._environ))
+        nursery = Nursery(child_environment(self._environ))
+        yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
@@ -217,6 +219,7 @@ class Supervisor:
             for gate in self._gates.values():
                 gate.close()
             watch.close()
+            await nursery.close()
             hub.close()
             self._deliveries.close()
             self._control.close()

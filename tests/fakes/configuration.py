@@ -32,6 +32,7 @@ LARK = ConnectorSpec(
         ),
     ),
     identity="app_id",
+    is_forkable=True,
 )
 DINGTALK = ConnectorSpec(
     name="dingtalk",

@@ -30,7 +30,7 @@ class TestDefaults:
         account = read(one()).accounts["acme"]
 
         assert msgspec.structs.asdict(account.settings) == {
-            "isolation": "spawn",
+            "isolation": "fork",
             "heartbeat_interval_s": 1.0,
             "heartbeat_timeout_s": 5.0,
             "link_timeout_s": 60.0,
@@ -80,8 +80,19 @@ class TestLayers:
             in problems(one(is_link_timeout_explicit=True))["accounts.acme.is_link_timeout_explicit"]
         )
 
-    def test_isolation_may_ask_for_fork(self) -> None:
-        assert read(one(isolation="fork")).accounts["acme"].settings.isolation == "fork"
+    def test_children_are_forked_where_the_connector_may_be_and_nothing_else_is_said(self) -> None:
+        plugin = {"connector": "dingtalk", "client_id": "1"}
+        values = {"defaults": {"isolation": "fork"}, "accounts": {**one()["accounts"], "other": plugin}}
+        accounts = read(values).accounts
+
+        assert [accounts[name].settings.isolation for name in ("acme", "other")] == ["fork", "spawn"]
+        assert read(one(isolation="spawn")).accounts["acme"].settings.isolation == "spawn"
+        assert read({"accounts": {"other": plugin}}).accounts["other"].settings.isolation == "spawn"
+
+    def test_fork_is_refused_to_an_account_whose_connector_may_not_be(self) -> None:
+        plugin = {"connector": "dingtalk", "client_id": "1", "isolation": "fork"}
+
+        assert "does not declare" in problems({"accounts": {"other": plugin}})["accounts.other.isolation"]
 
     def test_equal_files_make_equal_accounts_and_a_new_secret_a_different_one(self) -> None:
         written = one(app_secret="env:S")

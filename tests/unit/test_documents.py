@@ -35,7 +35,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 
 NOT_IN_THE_FILE = {"is_link_timeout_explicit", "account", "settings", "options"}
 """Fields of settings that are no keys."""
-BY_CONNECTOR = {"backoff_initial_s", "backoff_max_s"}
+BY_CONNECTOR = {"isolation", "backoff_initial_s", "backoff_max_s"}
 PATHS = {"data_dir": "`var`", "endpoint": "`longwire.sock` in `data_dir`"}
 """Defaults that are made where the file is read."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from longwire_connectors.base import Connector, Declaration, Host, Link
@@ -23,6 +24,7 @@ class LarkConnector(Connector):
         identity="app_id",
         extra="lark",
         methods=("message.create",),
+        is_forkable=True,
     )
 
     def __init__(self, options: LarkOptions, host: Host) -> None:
@@ -30,6 +32,12 @@ class LarkConnector(Connector):
         self._options = options
         self._host = host
         self._api = OpenApi(options)
+
+    @classmethod
+    def preload(cls) -> None:
+        """See `Connector.preload`."""
+        sdk.load()
+        import_module("longwire_connectors.lark.session")
 
     def load(self) -> str:
         """Import the SDK; see `sdk.load`."""

@@ -19,6 +19,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Generator
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,7 @@ class HandshakeRefused(Exception):
         self.headers = headers
 
 
+@cache  # the version is read from the disk, and a forked child finds it all done
 def load() -> str:
     """Import the SDK's client, bound its calls, quieten its logger; return name and version.
 

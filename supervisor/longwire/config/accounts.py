@@ -79,8 +79,10 @@ def _draft(
     if spec is None:  # so it is not known what other keys there should be
         layers.check([own, defaults])
         return None
-    stack = (own, defaults, layers.declared(spec, account=table))
+    stack = (own, layers.fit_for(defaults, spec), layers.declared(spec, account=table))
     layers.check(stack)
+    if own.values.get("isolation") == "fork" and not spec.is_forkable:
+        table.problem("isolation", f"the connector {spec.name!r} does not declare that it may be forked")
     table.refuse_unknown([*_RESERVED, *(option.name for option in spec.options)])
     return Draft(
         name=name,

@@ -44,13 +44,24 @@ def written(table: Table) -> Layer:
 
 def declared(spec: ConnectorSpec, *, account: Table) -> Layer:
     """Return the connector's own defaults; a mistake in them is reported at the account that uses it."""
-    values = {"backoff_initial_s": spec.backoff_initial_s, "backoff_max_s": spec.backoff_max_s}
+    values = {
+        "isolation": "fork" if spec.is_forkable else "spawn",
+        "backoff_initial_s": spec.backoff_initial_s,
+        "backoff_max_s": spec.backoff_max_s,
+    }
 
     def blame(key: str, message: str) -> None:
         del key  # the account has none of that name
         account.problem("connector", message)
 
     return Layer(values, blame)
+
+
+def fit_for(defaults: Layer, spec: ConnectorSpec) -> Layer:
+    """Return the operator's defaults without a wish for `fork` that the connector cannot fulfil."""
+    if spec.is_forkable or defaults.values.get("isolation") != "fork":
+        return defaults
+    return defaults._replace(values={k: v for k, v in defaults.values.items() if k != "isolation"})
 
 
 class _Rule(NamedTuple):

@@ -64,9 +64,9 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]` and what an account sets itself. Seconds, unless the name says otherwise."""
 
-    isolation: Literal["fork", "spawn"] = "spawn"
-    """How the child is made: forked from a warm template, or a fresh process. `spawn`, as long as there are
-    no templates."""
+    isolation: Literal["fork", "spawn"]
+    """How the child is made: forked from a warm template of its connector, or a fresh process. By default
+    `fork` where the connector declares that it may be."""
 
     heartbeat_interval_s: Annotated[float, msgspec.Meta(ge=0.05, le=60.0)] = 1.0
     """How often the child's loop says that it turns. 1: a hundred children cost under 1 % of a core, and a

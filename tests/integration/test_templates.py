@@ -1,0 +1,237 @@
+"""Templates: what a child inherits, and what becomes of it when its template fails; real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from harness.processes import is_alive
+from harness.waiting import DEADLINE_S, until
+from longwire import templates
+from longwire.environment import child_environment
+from longwire.process import Process
+from longwire.templates import Nursery
+from longwire_protocol.declaration import ENTRY_POINT_GROUP
+
+ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:"}
+"""All that a child has before it makes anything of its own: output and its private pipe."""
+
+PLUGIN = """
+from longwire_connectors.loopback import LoopbackConnector
+
+class Plugin(LoopbackConnector):
+    @classmethod
+    def preload(cls):
+        {preload}
+"""
+
+
+class Made:
+    """A child, or a template's failure to make one."""
+
+    def __init__(self, process: Process, ended: asyncio.Future[int | None]) -> None:
+        self.process = process
+        self.ended = ended
+
+    @property
+    def info(self) -> psutil.Process:
+        return psutil.Process(self.process.pid)
+
+    async def end(self) -> int | None:
+        self.process.let_go()
+        return await self.code()
+
+    async def code(self) -> int | None:
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.ended
+
+
+class Stage:
+    """A nursery, and a plug-in that it may be asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)})
+
+    async def make(self, connector: str = "loopback") -> Made:
+        ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(DEADLINE_S):
+            process = await self.nursery.make(connector, is_forked=True, on_exit=ended.set_result)
+        os.set_blocking(process.log_fd, False)
+        return Made(process, ended)
+
+    def install_plugin(self, preload: str) -> Path:
+        info = self.folder / "plugin-1.0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\nplugin = plugin_module:Plugin\n")
+        module = self.folder / "plugin_module.py"
+        module.write_text(PLUGIN.format(preload=preload))
+        return module
+
+    @staticmethod
+    def template_of(made: Made) -> psutil.Process | None:
+        parent = made.info.parent()
+        return None if parent is None or parent.pid == os.getpid() else parent
+
+
+@pytest.fixture(name="stage")
+async def stage_fixture(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    await stage.nursery.close()
+    await until(_no_children, what="the templates are gone")
+
+
+async def _no_children() -> bool:
+    return not [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(name="log")
+def log_fixture() -> LogCapture:
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    return capture
+
+
+@pytest.mark.parametrize("connector", ["loopback", "lark", "dingtalk"])
+async def test_a_forked_child_has_nothing_but_its_output_and_its_private_pipe(
+    stage: Stage, connector: str
+) -> None:
+    first, second = await stage.make(connector), await stage.make(connector)
+    template = stage.template_of(second)
+    assert template is not None
+    assert stage.template_of(first) == template
+    await until(lambda: _has_become_a_child(second), what="the child has closed what is not its own")
+    fds = descriptors(second.process.pid)
+    assert {fd: target for fd, target in fds.items() if not target.startswith(ALLOWED_FDS.get(fd, "?"))} == {}
+    pipes = [target for fd, target in fds.items() if fd != "0"]
+    template_fds = [*descriptors(template.pid).values()]
+    assert not set(pipes) & set(template_fds)
+    assert second.info.num_threads() == template.num_threads() == 1
+    assert os.getsid(second.process.pid) == os.getpgid(second.process.pid) == second.process.pid
+    assert len(template_fds) == 5  # /dev/null, its log twice, its private pipe, the supervisor's socket
+    await first.end()
+    await second.end()
+
+
+async def _has_become_a_child(made: Made) -> bool:
+    return os.getsid(made.process.pid) == made.process.pid and descriptors(made.process.pid).keys() <= {
+        *ALLOWED_FDS
+    }
+
+
+def descriptors(pid: int) -> dict[str, str]:
+    """Return what each descriptor of a process is."""
+    return {link.name: str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+async def test_how_a_child_ended_is_told(stage: Stage) -> None:
+    killed, let_go = await stage.make(), await stage.make()
+    killed.process.signal(signal.SIGKILL)
+    assert await killed.code() == -signal.SIGKILL
+    assert await let_go.end() == 1  # without a bootstrap: the supervisor is gone
+    assert not is_alive(let_go.process.pid)
+
+
+async def test_children_outlive_their_template_and_the_next_comes_from_another(stage: Stage) -> None:
+    orphan = await stage.make()
+    old = stage.template_of(orphan)
+    assert old is not None
+    old.kill()
+    await until(lambda: _is_gone(old), what="the template is gone")
+    successor = await stage.make()
+    new = stage.template_of(successor)
+    assert new is not None
+    assert new.pid != old.pid
+    assert is_alive(orphan.process.pid)
+    orphan.process.signal(signal.SIGKILL)
+    assert await orphan.code() is None
+    assert await successor.end() == 1
+
+
+async def _is_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_an_upgrade_brings_a_new_template_and_the_old_one_waits_for_its_children(stage: Stage) -> None:
+    module = stage.install_plugin("pass")
+    before = await stage.make("plugin")
+    old = stage.template_of(before)
+    await asyncio.to_thread(module.write_text, f"# another version\n{PLUGIN.format(preload='pass')}")
+    after = await stage.make("plugin")
+    new = stage.template_of(after)
+    assert old is not None
+    assert new is not None
+    assert old.pid != new.pid
+    assert is_alive(old.pid)
+    assert await before.end() == 1
+    await until(lambda: _is_gone(old), what="the old template is gone")
+    assert await after.end() == 1
+
+
+@pytest.mark.parametrize(
+    ("preload", "text"),
+    [
+        ("raise ImportError('no SDK')", "ImportError: no SDK"),
+        ("cls.thread = __import__('threading').Timer(99, print); cls.thread.start()", "started 1 threads"),
+        ("cls.file = open('/dev/zero')", "/dev/zero"),
+        ("__import__('os')._exit(3)", "its log tells why"),
+    ],
+)
+async def test_what_cannot_be_forked_from_is_said_and_the_child_is_a_fresh_process(
+    stage: Stage, log: LogCapture, preload: str, text: str
+) -> None:
+    stage.install_plugin(preload)
+    made = [await stage.make("plugin"), await stage.make("plugin")]
+    assert [stage.template_of(child) for child in made] == [None, None]
+    said = [entry for entry in log.entries if entry["event"] == "template_unfit"]
+    assert said
+    assert all(text in entry["text"] for entry in said)
+    for child in made:
+        assert await child.end() == 1
+
+
+async def test_a_template_that_hangs_is_done_without(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await stage.make()
+    template = stage.template_of(first)
+    assert template is not None
+    monkeypatch.setattr(templates, "_FORK_S", 0.3)
+    template.suspend()
+    second = await stage.make()
+    assert stage.template_of(second) is None
+    await until(lambda: _is_gone(template), what="the template that hung is gone")
+    assert is_alive(first.process.pid)
+    await first.end()
+    await second.end()
+
+
+async def test_a_fork_that_nobody_waits_for_any_more_leaves_nothing(stage: Stage) -> None:
+    first = await stage.make()
+    template = stage.template_of(first)
+    assert template is not None
+    template.suspend()
+    asking = asyncio.ensure_future(stage.make())
+    await asyncio.sleep(0)  # it has asked
+    await asyncio.sleep(0)
+    asking.cancel()
+    template.resume()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    third = await stage.make()
+    await until(lambda: _are_children(template, 2), what="the abandoned child is gone")
+    await first.end()
+    await third.end()
+    await until(lambda: _are_children(template, 0), what="all are gone")
+
+
+async def _are_children(process: psutil.Process, count: int) -> bool:
+    return len(process.children()) == count
