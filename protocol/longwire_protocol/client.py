@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -54,6 +55,9 @@ _REPLAY_CREDIT = 4_096
 _REOPEN_S = 0.5
 """Between attempts to open a subscription again that failed for a reason that may pass."""
 
+_MAX_UNWANTED = 1_000
+"""Openings given up before their reply came that are remembered; some replies never come."""
+
 _MAY_PASS = frozenset({RetCode.DEADLINE_EXCEEDED, RetCode.JOURNAL_UNAVAILABLE, RetCode.SATURATED})
 
 _LINGER_MS = 200
@@ -75,6 +79,7 @@ class Client:
         self._supervisor_id: str | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._opening: dict[int, Subscription] = {}
+        self._unwanted: deque[int] = deque(maxlen=_MAX_UNWANTED)
         self._reopening: dict[Subscription, asyncio.Task[None]] = {}
         self._is_heard = False
         self._is_ping_due = False
@@ -110,9 +115,9 @@ class Client:
         self._keeper.cancel()
         for task in self._reopening.values():
             task.cancel()
-        for subscription in self._subscriptions.values():
+        for name, subscription in self._subscriptions.items():
             subscription.end()
-            self._take_leave(subscription)
+            self._take_leave(name)
         await self._close()
 
     async def call(
@@ -241,12 +246,12 @@ class Client:
 
     async def close_subscription(self, subscription: Subscription) -> None:
         """See `subscription.Line`."""
-        name = self._forget(subscription)
-        if name is None:
+        if not self._forget(subscription):
             return
+        params = {"subscription": subscription.name}
         try:
             with suppress(SupervisorUnreachable):  # then it is not open any more
-                await self.call("events.unsubscribe", {"subscription": name}, deadline_s=_UNSUBSCRIBE_S)
+                await self.call("events.unsubscribe", params, deadline_s=_UNSUBSCRIBE_S)
         except CommandError as exc:
             if exc.retcode != RetCode.NOT_SUBSCRIBED:
                 raise
@@ -262,8 +267,13 @@ class Client:
         except LongwireError as exc:
             return exc
         finally:
-            self._opening.pop(number, None)
+            self._give_up(number)
         return None
+
+    def _give_up(self, number: int) -> None:
+        """Want this opening no more; one whose reply still comes is left then."""
+        if self._opening.pop(number, None) is not None:
+            self._unwanted.append(number)
 
     def _opened(self, subscription: Subscription, name: str) -> None:
         self._forget_name(subscription)
@@ -273,6 +283,18 @@ class Client:
             other.fail(CommandError(RetCode.SUBSCRIPTION_CONFLICT, text))
         subscription.opened(name)
         self._subscriptions[name] = subscription
+
+    def _opened_unwanted(self, name: str) -> None:
+        """Leave it at once: the supervisor would deal chats to a reader that is not there.
+
+        One of that name that is open here has begun anew, with another's credit: it is opened again. One that
+        is being opened may be closed by this; its next probe finds that out.
+        """
+        current = self._subscriptions.get(name)
+        if current is None:
+            self._take_leave(name)
+        else:
+            self._lost(current)
 
     def _lost(self, subscription: Subscription) -> None:
         """Open it again, unless that is under way: one request however many frames complained."""
@@ -302,23 +324,24 @@ class Client:
             return True
         return subscription.is_open  # it may have been lost again in the meantime
 
-    def _forget(self, subscription: Subscription) -> str | None:
-        """Have nothing more to do with it; return its name."""
+    def _forget(self, subscription: Subscription) -> bool:
+        """Have nothing more to do with it; return whether the supervisor may have it open."""
         reopening = self._reopening.pop(subscription, None)
         if reopening is not None:
             reopening.cancel()
         for number in [n for n, opening in self._opening.items() if opening is subscription]:
-            del self._opening[number]
-        self._forget_name(subscription)
-        return subscription.name
+            self._give_up(number)
+        return self._forget_name(subscription)
 
-    def _forget_name(self, subscription: Subscription) -> None:
-        if subscription.name is not None and self._subscriptions.get(subscription.name) is subscription:
-            del self._subscriptions[subscription.name]
+    def _forget_name(self, subscription: Subscription) -> bool:
+        if subscription.name is None or self._subscriptions.get(subscription.name) is not subscription:
+            return False
+        del self._subscriptions[subscription.name]
+        return True
 
-    def _take_leave(self, subscription: Subscription) -> None:
+    def _take_leave(self, name: str) -> None:
         """Close it without waiting for the answer: a client that is just gone counts as one that crashed."""
-        params = {"subscription": subscription.name}
+        params = {"subscription": name}
         request = Request(id=self._calls.new_id(), method="events.unsubscribe", params=params)
         self._send(encode(request))
 
@@ -382,6 +405,8 @@ class Client:
         match reply:
             case Reply(status="ok", data={"subscription": str(name)}) if subscription is not None:
                 self._opened(subscription, name)  # now: its events may be right behind
+            case Reply(status="ok", data={"subscription": str(name)}) if reply.id in self._unwanted:
+                self._opened_unwanted(name)
             case _:
                 pass
         self._calls.replied(reply)

@@ -85,7 +85,7 @@ class Line(Protocol):
         ...
 
     async def close_subscription(self, subscription: Subscription) -> None:
-        """Give it up on both sides."""
+        """Give it up on both sides; what is under way for it is given up when its reply comes."""
         ...
 
 
@@ -105,6 +105,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self._opening: asyncio.Future[LongwireError | None] | None = None
         self._openings = 0
         self._events: deque[IncomingEvent] = deque()
+        self._copies: set[int] = set()
+        """The redelivered ones among them: the ack of an earlier delivery may come first."""
         self._arrived = asyncio.Event()
         self._taken = 0
         self._acked: list[int] = []
@@ -146,6 +148,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """The supervisor does not know it any more; what was not acked will come again. For the client."""
         self.is_open = False
         self._events.clear()
+        self._copies.clear()
         self._nacked.clear()
         for seq in self._acked:
             self._remember(seq)
@@ -153,10 +156,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
 
     async def close(self) -> None:
         """End it; a named one can be opened again and goes on where its acks ended."""
-        was_opened = self._openings > 0
         self.end()
-        if was_opened:
-            await self._line.close_subscription(self)
+        await self._line.close_subscription(self)
 
     async def __anext__(self) -> IncomingEvent:
         """Return the next event; waits for ever where none comes."""
@@ -168,6 +169,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
             self._arrived.clear()
             await self._arrived.wait()
         event = self._events.popleft()
+        if self._copies:
+            self._copies.discard(event.seq or 0)
         self._give_back(1)
         return event
 
@@ -175,14 +178,14 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """See `IncomingEvent.ack`."""
         if event.seq is None:
             return
-        if self.is_open and event.opening == self._openings:
+        may_say = self.is_open and event.opening == self._openings
+        if not may_say or event.seq in self._copies:  # a scan for each ack would cost too much
+            may_say |= self._drop(lambda waiting: waiting.seq == event.seq) > 0  # it came again, and waits
+        if may_say:
             self._acked.append(event.seq)
             self._soon()
-        elif not self._drop(lambda waiting: waiting.seq == event.seq):
+        else:
             self._remember(event.seq)
-        else:  # it came again already, and waits here
-            self._acked.append(event.seq)
-            self._soon()
 
     def nack(self, event: IncomingEvent, *, delay_s: float | None) -> None:
         """See `IncomingEvent.nack`. One of an earlier opening comes again by itself."""
@@ -219,6 +222,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """Say what is done and end the iteration, now: what waits could not be acked; for the client."""
         self._flush_now()
         self.lost()
+        self._opening = None  # whoever opens it from now on asks anew
         self.fail(StopAsyncIteration())
 
     def flush(self) -> None:
@@ -240,6 +244,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
             return
         if event.delivery is not None and event.delivery.redelivered:
             self._drop_from(event)
+            self._copies.add(event.seq or 0)
         event.delivered_by(self, self._openings)
         self._events.append(event)
 
@@ -259,6 +264,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         dropped = len(self._events) - len(kept)
         if dropped:
             self._events = deque(kept)
+            self._copies.intersection_update([event.seq or 0 for event in kept])
             self._give_back(dropped)
         return dropped
 

@@ -157,7 +157,7 @@ class Account:
             raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is being taken down", retryable=True)
 
     def restart(self, why: str) -> None:
-        """Give it a fresh process, from whatever state; the only way out of `parked`.
+        """Give it a fresh process, from whatever state.
 
         Raises:
             CommandError: it is being taken down for good.

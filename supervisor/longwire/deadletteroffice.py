@@ -1,13 +1,16 @@
-"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up."""
+"""`deadletter.list`, `resubmit` and `purge`: what operators do with events that subscriptions gave up.
+
+Where a `tenant` is given, letters whose event is not this tenant's do not exist.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from longwire.deadletters import LETTER_PREFIX, DeadLetter, letter_key
+from longwire.deadletters import DeadLetter, letter_key, read_letters
 from longwire.journal import EventStore, JournalError
 from longwire.subscriptions import Subscription
 from longwire.wishes import parameters
@@ -42,41 +45,45 @@ class DeadLetterOffice:
         self._journal = journal
         self._subscriptions = subscriptions
 
-    async def list(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def list(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Return a page of dead letters, ordered by subscription and number, and where the next begins."""
         asked = parameters(params, Listed)
         shown: list[dict[str, Any]] = []
         size = 0
-        for key, letter in (await self._read(asked.subscription)).items():
-            if key <= asked.after or not _is_of(letter, asked.subscription, asked.seqs):
-                continue
-            if len(shown) == asked.limit or size >= _PAGE_BYTES:
-                last = shown[-1]
-                return {"deadletters": shown, "next": letter_key(last["subscription"], last["seq"])}
-            shown.append(letter.described())
-            size += len(letter.event.body)
+        after = asked.after
+        while letters := await self._read(asked.subscription, after=after):
+            for letter in letters:
+                if not _is_meant(letter, asked, tenant):
+                    continue
+                if len(shown) == asked.limit or size >= _PAGE_BYTES:
+                    last = shown[-1]
+                    return {"deadletters": shown, "next": letter_key(last["subscription"], last["seq"])}
+                shown.append(letter.described())
+                size += len(letter.event.body)
+            after = letters[-1].key
         return {"deadletters": shown, "next": None}
 
-    async def resubmit(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Have dead letters delivered again; on disk when this returns."""
+    async def resubmit(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
+        """Have dead letters delivered again, some MiB after the other; on disk when this returns."""
         which = _which(params)
-        found = await self._read(which.subscription)
-        letters = [letter for letter in found.values() if _is_of(letter, which.subscription, which.seqs)]
-        marked: dict[str, DeadLetter | None] = {}
-        for letter in letters:
-            subscription = self._subscriptions.get(letter.subscription)
-            if subscription is not None:
-                marked |= subscription.resubmit(letter)
-        await self._save(marked)
-        return {"resubmitted": len(marked)}
+        after, count = "", 0
+        while letters := await self._read(which.subscription, after=after):
+            marked: dict[str, DeadLetter | None] = {}
+            for letter in letters:
+                subscription = self._subscriptions.get(letter.subscription)
+                if subscription is not None and _is_meant(letter, which, tenant):
+                    marked |= subscription.resubmit(letter)
+            await self._save(marked)
+            after, count = letters[-1].key, count + len(marked)
+        return {"resubmitted": count}
 
-    async def purge(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def purge(self, params: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:
         """Delete dead letters, those on their way again too; on disk when this returns."""
         which = _which(params)
         removed: dict[str, DeadLetter | None] = {}
         for subscription in self._subscriptions.values():
             if which.subscription in {None, subscription.name}:
-                seqs = subscription.letters.seqs()
+                seqs = subscription.letters.seqs(tenant)
                 chosen = seqs if which.seqs is None else [seq for seq in seqs if seq in which.seqs]
                 removed |= subscription.letters.remove(chosen)
                 for seq in chosen:
@@ -85,10 +92,9 @@ class DeadLetterOffice:
         await self._save(removed)
         return {"purged": len(removed)}
 
-    async def _read(self, subscription: str | None) -> dict[str, DeadLetter]:
-        prefix = LETTER_PREFIX if subscription is None else f"{LETTER_PREFIX}{subscription} "
+    async def _read(self, subscription: str | None, *, after: str) -> Sequence[DeadLetter]:
         try:
-            return await self._journal.get_states(prefix, DeadLetter)
+            return await read_letters(self._journal, subscription, after=after)
         except JournalError as exc:
             raise _unavailable(exc) from exc
 
@@ -108,8 +114,12 @@ def _which(params: dict[str, Any]) -> Which:
     return which
 
 
-def _is_of(letter: DeadLetter, subscription: str | None, seqs: list[int] | None) -> bool:
-    return subscription in {None, letter.subscription} and (seqs is None or letter.seq in seqs)
+def _is_meant(letter: DeadLetter, which: Which | Listed, tenant: str | None) -> bool:
+    return (
+        which.subscription in {None, letter.subscription}
+        and (which.seqs is None or letter.seq in which.seqs)
+        and tenant in {None, letter.event.tenant}
+    )
 
 
 def _unavailable(exc: JournalError) -> CommandError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Any
@@ -12,7 +11,7 @@ import structlog
 
 from longwire.control import ANSWERED, Answered, ClientPeer
 from longwire.deadletteroffice import DeadLetterOffice
-from longwire.deadletters import LETTER_PREFIX, DeadLetter
+from longwire.deadletters import read_letters
 from longwire.delivery import Filters, Progress, WindowLimits
 from longwire.journal import EventStore, JournalError, Stored
 from longwire.replay import Replays
@@ -41,7 +40,6 @@ class Deliveries:
         *,
         limits: WindowLimits,
         saved: Mapping[str, Saved],
-        letters: Mapping[str, DeadLetter],
     ) -> None:
         self._journal = journal
         self._tasks = tasks
@@ -54,12 +52,8 @@ class Deliveries:
         self._is_closed = False
         self.on_gap: Callable[[Gap], None] = _ignore
         self.dead_letters = DeadLetterOffice(journal, self._subscriptions)
-        by_name: dict[str, list[DeadLetter]] = defaultdict(list)
-        for letter in letters.values():
-            by_name[letter.subscription].append(letter)
         for key, state in saved.items():
-            name = key.removeprefix(STATE_PREFIX)
-            self._add(name, state, letters=by_name[name])
+            self._add(key.removeprefix(STATE_PREFIX), state)
         journal.on_committed = self._committed
 
     @classmethod
@@ -71,13 +65,15 @@ class Deliveries:
         Raises:
             JournalError: the journal cannot be read.
         """
-        return cls(
-            journal,
-            tasks,
-            limits=limits or WindowLimits(),
-            saved=await journal.get_states(STATE_PREFIX, Saved),
-            letters=await journal.get_states(LETTER_PREFIX, DeadLetter),
-        )
+        saved = await journal.get_states(STATE_PREFIX, Saved)
+        deliveries = cls(journal, tasks, limits=limits or WindowLimits(), saved=saved)
+        after = ""
+        while letters := await read_letters(journal, None, after=after):
+            for letter in letters:
+                if letter.subscription in deliveries._subscriptions:
+                    deliveries._subscriptions[letter.subscription].found(letter)
+            after = letters[-1].key
+        return deliveries
 
     @property
     def count(self) -> int:
@@ -134,8 +130,15 @@ class Deliveries:
         subscription.pump()
         return ANSWERED
 
-    async def unsubscribe(self, client: ClientPeer, params: dict[str, Any]) -> dict[str, Any]:
+    async def unsubscribe(
+        self, client: ClientPeer, params: dict[str, Any], *, tenant: str | None = None
+    ) -> dict[str, Any]:
         """Close it for this client, or forget it altogether; forgotten on disk when this returns.
+
+        Args:
+            client: who asks.
+            params: of the request.
+            tenant: only a subscription to this tenant's events can be forgotten.
 
         Raises:
             CommandError: it is not open on this connection; to be forgotten, it does not exist or is open
@@ -146,7 +149,7 @@ class Deliveries:
         if name is None:
             raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
         if asked.forget:
-            await self._forget(client, name)
+            await self._forget(client, name, tenant=tenant)
         elif name in self._replays:
             self._replays.end(client, name)
         else:
@@ -257,9 +260,13 @@ class Deliveries:
             text = f"subscription {subscription.name!r} was forgotten meanwhile"
             raise CommandError(RetCode.SUBSCRIPTION_CONFLICT, text, retryable=True)
 
-    async def _forget(self, client: ClientPeer, name: str) -> None:
+    async def _forget(self, client: ClientPeer, name: str, *, tenant: str | None) -> None:
         subscription = self._subscriptions.get(name)
-        if subscription is None or not subscription.is_durable:
+        if (
+            subscription is None
+            or not subscription.is_durable
+            or tenant not in {None, subscription.window.filters.tenant}
+        ):
             raise CommandError(RetCode.NOT_SUBSCRIBED, f"there is no durable subscription {name!r}")
         if subscription.clients.keys() - {client.id}:
             raise CommandError(
@@ -285,11 +292,10 @@ class Deliveries:
         if not subscription.is_durable and not subscription.clients:
             self._drop(subscription)
 
-    def _add(self, name: str, saved: Saved, *, letters: list[DeadLetter] | None = None) -> Subscription:
+    def _add(self, name: str, saved: Saved) -> Subscription:
         subscription = self._subscriptions[name] = Subscription(
             name,
             saved,
-            letters=letters or [],
             limits=self._limits,
             journal=self._journal,
             tasks=self._tasks,

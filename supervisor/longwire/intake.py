@@ -22,7 +22,8 @@ class Intake:
     """Appends events to the journal and tells the children what is on disk.
 
     What the journal does not take now is held here. That is bounded, because a child hands over no more
-    than its window (`longwire_connectors.handover`) before something of it is stored.
+    than its window (`longwire_connectors.handover`) before something of it is stored, and because what an
+    earlier incarnation left is dropped meanwhile: it was not told `stored`, so nothing of it is acknowledged.
 
     Args:
         journal: where events go.
@@ -37,6 +38,10 @@ class Intake:
 
     def hand_over(self, peer: Peer, frame: HandOver) -> None:
         """Take the events of a child, of an old incarnation too."""
+        if self._journal.is_full:
+            self._held = deque(held for held in self._held if not held[0].is_retired)
+            if peer.is_retired:
+                return
         self._held.append((peer, frame))
         self._pump()
 

@@ -118,8 +118,9 @@ class Service:
             "protocol": CLIENT_PROTOCOL,
         }
 
-    async def _status(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
-        return self._realm.status()
+    async def _status(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        status = self._realm.status()
+        return status if request.tenant is None else status.of_tenant(request.tenant)
 
     async def _get_supported(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
         connectors = {account.config.connector for account in self._realm.accounts.values()}
@@ -200,19 +201,19 @@ class Service:
         return await self._deliveries.subscribe(client, request)
 
     async def _unsubscribe(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return await self._deliveries.unsubscribe(client, request.params)
+        return await self._deliveries.unsubscribe(client, request.params, tenant=request.tenant)
 
     async def _replay(self, client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return await self._deliveries.replay(client, request)
 
     async def _deadletter_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return await self._deliveries.dead_letters.list(request.params)
+        return await self._deliveries.dead_letters.list(request.params, tenant=request.tenant)
 
     async def _deadletter_resubmit(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return await self._deliveries.dead_letters.resubmit(request.params)
+        return await self._deliveries.dead_letters.resubmit(request.params, tenant=request.tenant)
 
     async def _deadletter_purge(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return await self._deliveries.dead_letters.purge(request.params)
+        return await self._deliveries.dead_letters.purge(request.params, tenant=request.tenant)
 
     # On the platform.
 

@@ -100,3 +100,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: SupervisorStatus
     accounts: list[AccountStatus]
     subscriptions: list[SubscriptionStatus]
+
+    def of_tenant(self, tenant: str) -> Status:
+        """Return what of it concerns this tenant; the supervisor itself is everybody's."""
+        return msgspec.structs.replace(
+            self,
+            accounts=[account for account in self.accounts if account.tenant == tenant],
+            subscriptions=[each for each in self.subscriptions if each.filters.tenant == tenant],
+        )

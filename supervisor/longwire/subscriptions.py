@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -89,7 +89,6 @@ class Subscription:
     Args:
         name: of the subscription.
         saved: what it is made of.
-        letters: its dead letters on disk; those on their way again are delivered.
         limits: what counts where it has no limits of its own.
         journal: where its events are.
         tasks: owns its reading.
@@ -101,7 +100,6 @@ class Subscription:
         name: str,
         saved: Saved,
         *,
-        letters: Sequence[DeadLetter] = (),
         limits: WindowLimits,
         journal: EventStore,
         tasks: asyncio.TaskGroup,
@@ -118,7 +116,7 @@ class Subscription:
             unix_offset_s=time.time() - self._loop.time(),
         )
         self.clients: dict[str, ClientPeer] = {}
-        self.letters = Letters(name, letters)
+        self.letters = Letters(name)
         self._saved = saved
         self._journal = journal
         self._tasks = tasks
@@ -128,9 +126,6 @@ class Subscription:
         self._is_closed = False
         self.is_established = True
         """Whether it is on disk, as far as it ever will be: a new one is not at first."""
-        for letter in letters:
-            if letter.resubmitted_at is not None:
-                self.window.resume(letter.event, attempt=letter.attempts)
 
     @property
     def is_durable(self) -> bool:
@@ -214,6 +209,12 @@ class Subscription:
             self._saved = msgspec.structs.replace(self._saved, gap=(first, lost[1]))
             self._report(first, lost[1], reason="retention")
             self.pump()
+
+    def found(self, letter: DeadLetter) -> None:
+        """Take a dead letter in that is on disk; one on its way again is delivered."""
+        self.letters.found(letter)
+        if letter.resubmitted_at is not None:
+            self.window.resume(letter.event, attempt=letter.attempts)
 
     def resubmit(self, letter: DeadLetter) -> dict[str, DeadLetter | None]:
         """Deliver a dead letter again; return the states to put on disk now, none if it is gone or under way.

@@ -73,6 +73,23 @@ async def test_a_second_supervisor_on_the_same_data_is_refused(longwire: Longwir
     assert f"pid {longwire.program.pid}" in text
 
 
+async def test_a_tenants_status_is_of_its_own_accounts_and_subscriptions(
+    longwire: Longwire, tmp_path: Path
+) -> None:
+    longwire.configure(
+        {"a": {"connector": "loopback", "tenant": "t1"}, "b": {"connector": "loopback", "tenant": "t2"}}
+    )
+    await longwire.start()
+    await longwire.until_online()
+    for name, tenant in (("own", "t1"), ("others", "t2"), ("everyones", None)):
+        await longwire.client.subscribe(name, tenant=tenant).open()
+    code, text = await run(tmp_path, "status", "--tenant", "t1", "--json")
+    status = json.loads(text)
+    assert (code, status["supervisor"]["subscriptions"]) == (0, 3)
+    assert [account["account"] for account in status["accounts"]] == ["a"]
+    assert [subscription["name"] for subscription in status["subscriptions"]] == ["own"]
+
+
 async def test_the_verbs_work_against_a_running_supervisor(
     simulator: Simulator, longwire: Longwire, tmp_path: Path
 ) -> None:

@@ -75,8 +75,8 @@ class Ledger:
             assert fact.key is not None
             assert (fact.account, fact.key) in self._keys, f"{fact} was dropped as a duplicate of nothing"
 
-    def check_page(self, page: Page, *, after_seq: int, limit: int) -> None:
-        """Nothing is skipped, nothing comes twice, nothing is made up."""
+    def check_page(self, page: Page, *, after_seq: int, limit: int, head: int) -> None:
+        """Nothing up to `head`, which was known when it was asked for, is skipped; nothing comes twice."""
         seqs = [event.seq for event in page.events]
         assert len(seqs) <= limit
         assert seqs == sorted({*seqs}), "in order"
@@ -86,7 +86,7 @@ class Ledger:
         behind = max(after_seq, self.removed_to)
         wanted = [seq for seq in sorted(self.at) if behind < seq <= page.read_to]
         assert [seq for seq in seqs if seq > behind] == wanted
-        assert page.events or not [seq for seq in self.at if seq > behind], "an empty page is the end"
+        assert page.events or not [seq for seq in self.at if behind < seq <= head], "an empty page is the end"
         if after_seq <= self.looked_to:
             self.looked_to = max(self.looked_to, page.read_to)
 

@@ -124,6 +124,11 @@ class Life:
             raise AssertionError("it ended by itself")
         assert not self.loop.failures, self.loop.failures
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether subscriptions have changed and that is not on disk."""
+        return self.deliveries._saving is not None or bool(self.journal._writer._states)
+
     def crash(self) -> None:
         """Leave everything as it is; the disk's image has been taken."""
         self._end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import inf
 from typing import NamedTuple
 
 from chaos.ledger import Fact, Ledger
@@ -65,7 +66,8 @@ class Promise:
 
     def _new_life(self) -> None:
         self.credit: dict[str, int] = {}
-        self.sent_to: dict[str, set[int]] = defaultdict(set)
+        self.sent_to: dict[str, dict[int, float]] = defaultdict(dict)
+        """To each client, and what an ack up to a number must be above to cover it."""
         self.in_flight: dict[int, Flight] = {}
         self._attempts: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
@@ -102,17 +104,21 @@ class Promise:
     def ack(self, client: str, *, seqs: list[int], up_to: int | None) -> bool:
         """Return whether all of `seqs` are known to have been sent there."""
         self._expire()
-        mine = self.sent_to[client]
-        for seq in [*(seq for seq in seqs if seq in mine), *(seq for seq in mine if seq <= (up_to or 0))]:
+        mine, top = self.sent_to[client], up_to or 0
+        covered = [seq for seq, behind in mine.items() if seq <= top and behind < top]
+        for seq in [*(seq for seq in seqs if seq in mine), *covered]:
             self.acked.add(seq)
             self.in_flight.pop(seq, None)
-        return mine.issuperset(seqs)
+        return mine.keys() >= {*seqs}
 
     def nack(self, client: str, seq: int, *, delay_s: float) -> bool:
         """Return whether it is known to have been sent there."""
         self._expire()
         flight = self.in_flight.get(seq)
         if flight is not None and flight.client == client:
+            for other in self._chat(self._ledger.at[seq]):
+                if other >= seq and other in self.in_flight:
+                    self.sent_to[client][other] = inf
             self._take_back(seq)
             self._not_before[seq] = self._clock.now + delay_s
         return seq in self.sent_to[client]
@@ -140,7 +146,8 @@ class Promise:
         self.doubted.discard(seq)
         self.skipped.discard(seq)
         self.in_flight[seq] = Flight(client, self._clock.now + self._limits.ack_timeout_s)
-        self.sent_to[client].add(seq)
+        highest = max(self.sent_to[client], default=0)
+        self.sent_to[client][seq] = highest if highest > seq else 0
 
     def _check_chat(self, client: str, seq: int, fact: Fact) -> None:
         for other in self._chat(fact):

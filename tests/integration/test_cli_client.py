@@ -196,6 +196,23 @@ def test_status_shows_accounts_and_explains_those_that_are_not_online(longwire: 
     assert "acme: " not in out
 
 
+def test_the_tenant_is_the_requests(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    supervisor.answers["deadletter.list"] = {"data": {"deadletters": [], "next": None}}
+    supervisor.answers["deadletter.resubmit"] = {"data": {"resubmitted": 2}}
+    supervisor.answers["deadletter.purge"] = {"data": {"purged": 3}}
+    for *verb, said in (
+        ("status", "longwire 9.9"),
+        ("deadletters", "list", ""),
+        ("deadletters", "resubmit", "--all", "2 resubmitted"),
+        ("deadletters", "purge", "--subscription", "bot", "3 purged"),
+    ):
+        result = longwire(*verb, "--tenant", "acme-inc")
+
+        assert result.exit_code == 0
+        assert said in result.stdout
+        assert supervisor.requests[-1]["tenant"] == "acme-inc"
+
+
 def test_accounts_are_listed(longwire: Longwire) -> None:
     assert "beta: bad secret" in longwire("accounts", "list").stdout
     assert json.loads(longwire("accounts", "list", "--json").stdout) == STATUS["accounts"]

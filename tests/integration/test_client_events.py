@@ -115,6 +115,27 @@ async def test_after_a_nack_what_waits_of_its_chat_is_dropped_because_it_comes_a
         assert (await world.supervisor.expect(Credit)).n >= 4  # for the dropped ones too
 
 
+async def test_what_came_again_while_it_was_worked_on_is_not_handed_out_once_it_is_acked(
+    world: World,
+) -> None:
+    async with Client(world.endpoint) as client:
+        subscription = client.subscribe("bot", credit=4)
+        await subscription.open()
+        world.supervisor.deliver(make_event(10), make_event(11))
+        (event,) = await take(subscription, 1)
+        world.supervisor.deliver(make_event(10, attempt=2), make_event(11, attempt=2))
+        await client_heard(world)
+        await event.ack()
+        (behind,) = await take(subscription, 1)
+        assert (behind.seq, behind.delivery and behind.delivery.attempt) == (11, 2)
+        await behind.ack()
+        assert (await world.supervisor.expect(Ack, has_acks)).seqs == [10, 11]
+        given_back = 0
+        while given_back < 4:  # two events, twice
+            given_back += (await world.supervisor.expect(Credit)).n
+        assert given_back == 4
+
+
 async def test_a_redelivered_event_takes_the_place_of_what_waits_of_its_chat(world: World) -> None:
     async with Client(world.endpoint) as client:
         subscription = client.subscribe("bot")

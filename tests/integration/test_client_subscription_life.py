@@ -27,6 +27,23 @@ from longwire_protocol.client import Client
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Error, Events, Nack, Reply, Request
+from longwire_protocol.subscription import Subscription
+
+
+def is_unsubscribe(request: Request) -> bool:
+    return request.method == "events.unsubscribe"
+
+
+async def opened_in_vain(world: World, subscription: Subscription) -> Request:
+    """Return the request of an opening that its caller gave up, and that the supervisor has not answered."""
+    world.supervisor.is_mute = True
+    opening = begin(subscription.open())
+    request = await world.supervisor.expect(Request, is_subscribe)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    return request
+
 
 # Opened again.
 
@@ -202,7 +219,7 @@ async def test_closing_a_subscription_says_what_is_done_and_ends_its_iteration(w
         waiting = begin(ended(subscription))
         await subscription.close()
         assert isinstance(await waiting, StopAsyncIteration)
-        request = await world.supervisor.expect(Request, lambda r: r.method == "events.unsubscribe")
+        request = await world.supervisor.expect(Request, is_unsubscribe)
         assert request.params == {"subscription": "bot"}
         assert world.supervisor.of(Ack)[0].seqs == [1]
         await subscription.open()
@@ -218,7 +235,7 @@ async def test_closing_what_was_never_opened_or_is_not_known_any_more_is_no_erro
         await subscription.open()
         world.supervisor.is_mute = True
         closing = begin(subscription.close())
-        request = await world.supervisor.expect(Request, lambda r: r.method == "events.unsubscribe")
+        request = await world.supervisor.expect(Request, is_unsubscribe)
         world.supervisor.send(Reply(id=request.id, status="failed", retcode=RetCode.NOT_SUBSCRIBED))
         await closing
         world.supervisor.send(Error("not_subscribed", "an ack crossed the close", "bot"))
@@ -231,7 +248,7 @@ async def test_a_close_that_the_supervisor_refuses_raises(world: World) -> None:
         await subscription.open()
         world.supervisor.is_mute = True
         closing = begin(subscription.close())
-        request = await world.supervisor.expect(Request, lambda r: r.method == "events.unsubscribe")
+        request = await world.supervisor.expect(Request, is_unsubscribe)
         world.supervisor.send(Reply(id=request.id, status="failed", retcode=RetCode.INTERNAL))
         with pytest.raises(CommandError):
             await closing
@@ -247,10 +264,56 @@ async def test_a_subscription_closed_while_it_opens_again_stays_closed(world: Wo
         again = await world.supervisor.expect(Request, is_subscribe)
         world.supervisor.is_mute = False
         await subscription.close()
+        await world.supervisor.expect(Request, is_unsubscribe)
         world.supervisor.send(Reply(id=again.id, status="ok", data={"subscription": "bot"}))
         world.supervisor.deliver(make_event(1))
+        await world.supervisor.expect(Request, is_unsubscribe)  # it was open once more
         assert isinstance(await ended(subscription), StopAsyncIteration)
         assert not subscription.is_open
+
+
+@pytest.mark.parametrize("name", ["bot", None])
+async def test_a_subscription_closed_before_it_opens_is_left_when_it_opens(
+    world: World, name: str | None
+) -> None:
+    async with Client(world.endpoint) as client:
+        subscription = client.subscribe(name)
+        request = await opened_in_vain(world, subscription)
+        await subscription.close()
+        world.supervisor.send(Reply(id=request.id, status="ok", data={"subscription": "given"}))
+        left = await world.supervisor.expect(Request, is_unsubscribe)
+        assert left.params == {"subscription": "given"}
+        assert isinstance(await ended(subscription), StopAsyncIteration)
+        assert not subscription.is_open
+
+
+async def test_an_opening_whose_reply_comes_after_its_failure_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire_protocol.client._SUBSCRIBE_S", 0.01)
+    async with Client(world.endpoint) as client:
+        world.supervisor.is_mute = True
+        with pytest.raises(CommandError, match="no outcome"):
+            await client.subscribe("bot").open()
+        request = await world.supervisor.expect(Request, is_subscribe)
+        world.supervisor.send(Reply(id=request.id, status="ok", data={"subscription": "bot"}))
+        assert (await world.supervisor.expect(Request, is_unsubscribe)).params == {"subscription": "bot"}
+
+
+async def test_a_subscription_closed_before_it_opens_can_be_opened_again(world: World) -> None:
+    async with Client(world.endpoint) as client:
+        subscription = client.subscribe("bot")
+        request = await opened_in_vain(world, subscription)
+        await subscription.close()
+        world.supervisor.is_mute = False
+        await subscription.open()
+        await world.supervisor.expect(Request, is_subscribe)
+        world.supervisor.send(Reply(id=request.id, status="ok", data={"subscription": "bot"}))
+        await world.supervisor.expect(Request, is_subscribe)  # as the late one changed credit and order
+        await client_heard(world)
+        world.supervisor.deliver(make_event(1))
+        assert seqs(await take(subscription, 1)) == [1]
+        assert [r for r in world.supervisor.of(Request) if is_unsubscribe(r)] == []
 
 
 async def test_leaving_the_client_sends_the_last_acks_and_ends_every_iteration(world: World) -> None:

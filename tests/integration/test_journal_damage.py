@@ -6,13 +6,17 @@ import asyncio
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from fakes.journal import (
+    DEADLINE_S,
     append,
     arrival,
     arrivals,
@@ -27,8 +31,9 @@ from longwire.deliveries import STATE_PREFIX, Saved
 from longwire.delivery import Filters, Progress
 from longwire.journal import Arrivals, Journal, JournalDamaged, JournalUnavailable, Stored
 from longwire.journal.recovery import recover
-from longwire.journal.schema import connect
-from longwire.journal.wal import shm_path, wal_path
+from longwire.journal.schema import connect, open_for_writing
+from longwire.journal.store import Store
+from longwire.journal.wal import shm_path, wal_frames, wal_path
 from longwire_protocol.errors import ConfigError
 
 PAGE = 8192
@@ -240,6 +245,34 @@ async def test_a_commit_that_a_crash_tore_is_no_damage(path: Path, tmp_path: Pat
         assert len(await read_all(journal)) == COMMITS * EACH
 
 
+async def test_what_crashes_in_a_row_tear_in_one_place_is_no_damage(path: Path, tmp_path: Path) -> None:
+    crashed = await crash(path, tmp_path / "crashed")
+    for n in range(3):
+        crashed = await asyncio.to_thread(tear_and_go_on, crashed, tmp_path / f"crashed {n}", 20 + n)
+    async with opened(crashed) as journal:
+        assert len(await read_all(journal)) >= COMMITS * EACH
+
+
+def tear_and_go_on(crashed: Path, folder: Path, commit: int) -> Path:
+    """Tear the last commit, write one more, and return what the next crash leaves."""
+    log = bytearray(wal_path(crashed).read_bytes())
+    log[frame_of_last_commit(log) + 100] ^= 1  # its first frame was not written whole, its last one was
+    wal_path(crashed).write_bytes(log)
+    shm_path(crashed).unlink(missing_ok=True)
+    store = Store(open_for_writing(crashed), dedup_window_s=60.0)
+    store.commit([filling(commit)], states={})
+    left = left_behind(crashed, folder)
+    store.checkpoint_and_close()
+    return left
+
+
+def frame_of_last_commit(log: bytes) -> int:
+    """Return where the first frame of the last commit begins."""
+    frames = list(wal_frames(BytesIO(log)))
+    ends = [n for n, frame in enumerate(frames) if frame.is_end]
+    return frames[ends[-2] + 1].position
+
+
 async def test_a_main_file_without_its_name_is_not_replaced_by_an_empty_one(
     path: Path, tmp_path: Path
 ) -> None:
@@ -377,6 +410,58 @@ def test_of_a_file_that_was_cut_off_what_is_left_is_saved(path: Path) -> None:
         assert asyncio.run(survey_recovered(path)) == saved[-1] * EACH
     assert len(saved) > len(whole) // PAGE // 4
     assert max(saved) >= COMMITS - 2
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from longwire.journal.recovery import recover
+
+left = int(sys.argv[2])
+
+def dies(event, _):
+    global left
+    if event in {"os.link", "os.rename", "os.remove"}:
+        if not left:
+            os.kill(os.getpid(), 9)
+        left -= 1
+
+sys.addaudithook(dies)
+recover(Path(sys.argv[1]))
+"""
+
+
+def is_killed_recovering(path: Path, *, after: int) -> bool:
+    """Have `recover` killed after so many changes in the folder; false if it makes no more than these."""
+    command = [sys.executable, "-c", KILLED, str(path), str(after)]
+    code = subprocess.run(command, check=False, timeout=DEADLINE_S).returncode
+    assert code in {0, -9}
+    return code == -9
+
+
+def test_a_recovery_that_was_killed_anywhere_loses_nothing_at_the_next_try(
+    path: Path, tmp_path: Path
+) -> None:
+    crashed = asyncio.run(crash(path, tmp_path / "crashed"))
+    halves = 0
+    for after in range(20):
+        killed = left_behind(crashed, tmp_path / str(after))
+        if not is_killed_recovering(killed, after=after):
+            break
+        if any(aside.samefile(killed) for aside in killed.parent.glob("*.damaged-1")):
+            halves += 1
+            with pytest.raises(ConfigError, match="interrupted"):
+                asyncio.run(Journal.open(killed))
+        is_killed_recovering(killed, after=after)
+        copy, _ = recover(killed)
+        assert (copy.last_seq, copy.gaps) == (COMMITS * EACH, [])
+        assert len(asyncio.run(read_recovered(killed))) == COMMITS * EACH
+    assert halves > 1
+
+
+async def read_recovered(path: Path) -> list[Stored]:
+    async with opened(path) as journal:
+        return await read_all(journal)
 
 
 def test_a_file_of_which_nothing_can_be_read_is_left_as_it_is(path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from fakes.journal import arrivals, numbers, path_fixture  # noqa: F401  # pytest finds it here
 from longwire.journal import dedup
 from longwire.journal.keyfilter import KeyFilter
-from longwire.journal.schema import open_for_writing
+from longwire.journal.recovery import recover
+from longwire.journal.schema import PAGE_BYTES, open_for_writing
 from longwire.journal.store import Store
 
 WINDOW_S = 100.0
@@ -28,13 +29,13 @@ class Shelf:
     """A store that can be put away and taken out again, at a time of the test's own."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.now = 1_000_000.0
         self.reopen()
 
     def reopen(self) -> None:
         """Take it out as a restart does; what was not committed is gone."""
-        self.connection = open_for_writing(self._path)
+        self.connection = open_for_writing(self.path)
         self.store = Store(self.connection, dedup_window_s=WINDOW_S, wall_clock=lambda: self.now)
 
     def crash(self) -> None:
@@ -143,6 +144,31 @@ def test_it_says_what_a_set_would_say_whatever_comes(shelf: Shelf, seed: int) ->
         assert len(shelf.put(*keys)) == expected
         if random.random() < 0.1:
             shelf.crash()
+
+
+@pytest.mark.parametrize(
+    "lost", [["key_runs"], ["sealed_keys"], ["key_runs", "sealed_keys"], ["key_filters"]], ids="+".join
+)
+def test_keys_are_known_after_a_recovery_that_lost_a_part_of_the_index(shelf: Shelf, lost: list[str]) -> None:
+    old = [f"old {n}" for n in range(44)]
+    for n in range(0, 44, 4):
+        shelf.put(*old[n : n + 4])
+    roots = dict(shelf.connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+    shelf.connection.close()
+    for table in lost:
+        with shelf.path.open("r+b") as file:
+            file.seek((roots[table] - 1) * PAGE_BYTES)
+            file.write(bytes(PAGE_BYTES))
+    copy, _ = recover(shelf.path)
+    assert copy.damaged_tables == sorted(lost)
+    shelf.reopen()
+    if "sealed_keys" not in lost:
+        assert shelf.put(*old) == []
+    new = [f"new {n}" for n in range(44)]
+    for n in range(0, 44, 4):
+        assert len(shelf.put(*new[n : n + 4])) == 4
+        shelf.crash()
+        assert shelf.put(*new[: n + 4]) == []
 
 
 def _fail() -> None:

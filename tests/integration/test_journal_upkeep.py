@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from fakes.journal import (
     DEADLINE_S,
@@ -32,13 +34,13 @@ from fakes.journal import (
 from harness.waiting import until
 from longwire.deliveries import STATE_PREFIX, Deliveries, Gap, Saved
 from longwire.delivery import Filters, Progress
-from longwire.journal import Journal, JournalUnavailable, Stored, folding
+from longwire.journal import Journal, JournalSettings, JournalUnavailable, Stored, dedup, folding
 from longwire.journal import store as journal_store
 from longwire.journal.migrations import SCHEMA_VERSION, STEPS, migrate
 from longwire.journal.retention import Limits
 from longwire.journal.schema import connect, open_for_writing
 from longwire.journal.store import STEP_S, Store
-from longwire.journal.wal import wal_path
+from longwire.journal.wal import WalGauge, wal_path
 from longwire.keeper import Keeper
 
 MIB = 1024 * 1024
@@ -163,6 +165,71 @@ def test_commits_go_on_while_the_log_is_folded_in_and_it_begins_anew_then(
     commit(20)
     assert size(wal_path(path)) == log_bytes
     store.checkpoint_and_close()
+
+
+@pytest.mark.parametrize("commits", [0, 1, 3])
+def test_a_fold_begins_no_round_when_the_log_may_be_begun_anew_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    """Until 3.51.3 SQLite loses commits of the new log then: https://sqlite.org/wal.html#walresetbug."""
+    monkeypatch.setattr(journal_store, "_CHECKPOINT_FRAMES", 100)
+    store = Store(open_for_writing(path), dedup_window_s=60.0)
+    left, rounds = iter(range(commits)), list[str]()
+
+    class Committing(WalGauge):
+        """Somebody commits behind each round, and so begins the log anew."""
+
+        @property
+        def frames(self) -> int:
+            for number in left:
+                store.commit([batch(arrival(number, body=BODY))], states={})
+                break
+            return super().frames
+
+    def traced(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        connection.set_trace_callback(rounds.append)
+        return connection
+
+    monkeypatch.setattr(folding, "connect", traced)
+    with closing(connect(path, mode="rw")) as other:
+        store.commit([batch(arrival(0, body=BODY))], states={})
+        gauge = Committing(other)
+        monkeypatch.setattr(folding, "threading", Inline)
+        folding.Fold(gauge, on_done=lambda: None)
+    gauge.close()
+    assert len([sql for sql in rounds if "wal_checkpoint" in sql]) == 1
+    store.checkpoint_and_close()
+
+
+class Inline:
+    """In place of `threading`: a thread that is over when it has started."""
+
+    class Thread:
+        def __init__(self, *, target: Callable[[], None], **_: object) -> None:
+            self.start = target
+
+
+async def test_the_file_is_marked_as_whole_again_also_when_nothing_more_is_committed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_store, "_CHECKPOINT_FRAMES", 50)
+    folds = list[folding.Fold]()
+
+    def begun(*args: Any, **kwargs: Any) -> folding.Fold:
+        folds.append(folding.Fold(*args, **kwargs))
+        return folds[-1]
+
+    monkeypatch.setattr(journal_store, "Fold", begun)
+    async with opened(path) as journal:
+        while not folds:
+            await append(journal, batch(arrival(1, body=BODY)))
+
+        async def is_whole() -> bool:
+            with closing(sqlite3.connect(path)) as database:
+                return bool(database.execute("SELECT is_whole FROM high_water").fetchone()[0])
+
+        await until(is_whole, what="the file says that it is whole")
 
 
 async def test_freed_pages_are_given_back_and_the_file_shrinks(path: Path) -> None:
@@ -328,6 +395,59 @@ async def test_the_log_begins_anew_after_a_reader_that_held_it_has_gone(path: Pa
             assert grown > 65 * MIB
         await fill(journal, 70)
         assert size(wal_path(path)) <= 64 * MIB
+
+
+# Upkeep that fails.
+
+
+async def test_a_seal_that_keeps_failing_is_told_once_tried_seldom_and_told_again_when_it_works(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedup, "RUN_KEYS", 4)
+    tries = 0
+    seal = Store.seal
+
+    def counted(self: Store) -> None:
+        nonlocal tries
+        tries += 1
+        seal(self)
+
+    monkeypatch.setattr(Store, "seal", counted)
+    with structlog.testing.capture_logs() as said:
+        for settings in (JournalSettings(retry_max_s=3600.0), JournalSettings(retry_max_s=0.0)):
+            async with opened(path, settings=settings) as journal:
+                await asyncio.to_thread(
+                    change,
+                    path,
+                    "CREATE TRIGGER sick INSERT ON key_runs BEGIN SELECT raise(ABORT, 'no'); END",
+                )
+                for n in range(10):
+                    await append(journal, arrivals(f"{settings.retry_max_s} {n}"))
+                assert tries == 1 or not settings.retry_max_s
+                tries = 0
+                await asyncio.to_thread(change, path, "DROP TRIGGER sick")
+                await append(journal, arrivals("now it works"))
+    fails = {"event": "journal_upkeep_fails", "log_level": "warning", "what": "seal", "error": "no"}
+    works = {"event": "journal_upkeep_works_again", "log_level": "info", "what": "seal"}
+    assert said == [fails, fails, works]
+
+
+async def test_a_checkpoint_that_fails_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Store) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "checkpoint", fails)
+    with structlog.testing.capture_logs() as said:
+        async with opened(path) as journal:
+            await append(journal, arrivals("a"))
+    assert [(line["event"], line["what"], line["error"]) for line in said] == [
+        ("journal_upkeep_fails", "checkpoint", "disk I/O error")
+    ]
+
+
+def change(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(sql)
 
 
 # Files of other versions.

@@ -253,6 +253,30 @@ async def test_dead_letters_are_listed_in_pages_narrowed_and_purged(world: World
         assert await letters(client) == []
 
 
+async def test_a_tenant_has_to_do_with_the_dead_letters_of_its_own_events_alone(world: World) -> None:
+    async with world.running(max_attempts=1) as client:
+        subscription = client.subscribe("bot", start="all")
+        await world.commit(None, None, tenant="t1")
+        await world.commit(None, None, tenant="t2")
+        await fail(subscription, 4)
+        await until_letters(client, 1, 2, 3, 4)
+        await subscription.close()
+    async with world.running(max_attempts=1) as client:  # they are known after a restart, too
+
+        async def call(verb: str, **params: Any) -> Any:
+            return await client.call(f"deadletter.{verb}", params, tenant="t2")
+
+        assert [d["seq"] for d in (await call("list"))["deadletters"]] == [3, 4]
+        assert await call("resubmit", subscription="bot", seqs=[1]) == {"resubmitted": 0}
+        assert await call("resubmit", all=True) == {"resubmitted": 2}
+        assert await call("purge", subscription="bot", seqs=[1, 3]) == {"purged": 1}
+        subscription = client.subscribe("bot")
+        await fail(subscription, 1)
+        await until_letters(client, 1, 2, 4)
+        assert await call("purge", all=True) == {"purged": 1}
+        assert await client.call("deadletter.purge", {"all": True}) == {"purged": 2}
+
+
 async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +288,68 @@ async def test_the_oldest_dead_letter_goes_when_there_are_too_many(
             await fail(subscription, 1)
             await until_letters(client, *range(max(1, seq - 1), seq + 1))
         assert (await world.status("bot")).dead_letters_dropped == 1
+
+
+async def test_the_oldest_dead_letters_go_when_their_events_are_too_large_over_restarts_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running(max_attempts=1) as client:
+        subscription = client.subscribe("bot", start="all")
+        await world.commit("a", "a", "a")
+        await fail(subscription, 3)
+        await until_letters(client, 1, 2, 3)
+        found = await world.journal.get_states(deadletters.LETTER_PREFIX, deadletters.DeadLetter)
+        size_bytes = sum(len(letter.event.body) for letter in found.values())
+    async with world.running(max_attempts=1) as client:
+        monkeypatch.setattr(deadletters, "MAX_LETTER_BYTES", size_bytes + 1)
+        subscription = client.subscribe("bot")
+        assert await client.call("deadletter.resubmit", {"subscription": "bot", "seqs": [1]})
+        await fail(subscription, 1)  # it takes its own place
+        await until_letters(client, 1, 2, 3)
+        assert (await world.status("bot")).dead_letters_dropped == 0
+        await world.commit("long" * 20)
+        await fail(subscription, 1)
+        await until_letters(client, 1, 4)  # 1 has failed later than 2 and 3
+        status = await world.status("bot")
+        assert (status.dead_letters, status.dead_letters_dropped) == (2, 2)
+    async with world.running() as client:
+        assert [letter["seq"] for letter in await letters(client)] == [1, 4]
+
+
+async def test_dead_letters_are_read_in_pieces_also_at_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadletters, "_READ_BYTES", 1)
+    get_states, pieces = Journal.get_states, list[int]()
+
+    async def counted(self: Journal, prefix: str, value_type: Any, **options: Any) -> dict[str, Any]:
+        found = await get_states(self, prefix, value_type, **options)
+        if value_type is deadletters.DeadLetter:
+            pieces.append(len(found))
+        return found
+
+    monkeypatch.setattr(Journal, "get_states", counted)
+    async with world.running(max_attempts=1) as client:
+        for name in ("x", "y"):
+            subscription = client.subscribe(name, start="all")
+            if name == "x":
+                await world.commit("a", "b", "c")
+            await fail(subscription, 3)
+        await until_letters(client, 1, 2, 3, 1, 2, 3)
+        page = await client.call("deadletter.list", {"limit": 4})
+        rest = await letters(client, after=page["next"])
+        assert [d["seq"] for d in [*page["deadletters"], *rest]] == [1, 2, 3, 1, 2, 3]
+        assert [d["seq"] for d in await letters(client, subscription="y", seqs=[2])] == [2]
+        assert await client.call("deadletter.resubmit", {"all": True, "seqs": [1, 3]}) == {"resubmitted": 4}
+    async with world.running(max_attempts=1) as client:
+        for name in ("x", "y"):
+            assert (await world.status(name)).dead_letters == 1
+            events = await take(client.subscribe(name), 2)
+            assert attempts(events) == [(1, 2), (3, 2)]
+            for event in events:
+                await event.ack()
+        await until_letters(client, 2, 2)
+    assert set(pieces) == {0, 1}
 
 
 # Limits, retries, leaving.
@@ -373,6 +459,21 @@ async def test_a_forgotten_subscription_leaves_nothing_and_can_be_made_anew(worl
     async with world.running() as client:
         assert world.deliveries.status() == []
         assert [event.seq for event in await take(client.subscribe("bot", start="all"), 2)] == [1, 2]
+
+
+async def test_a_tenant_forgets_only_subscriptions_to_its_own_events(world: World) -> None:
+    async with world.running() as client:
+        own, others = client.subscribe("own", tenant="t1"), client.subscribe("others", tenant="t2")
+        everyones = client.subscribe("everyones")
+        for subscription in (own, others, everyones):
+            await subscription.open()
+        for name in ("others", "everyones"):
+            with pytest.raises(CommandError) as refused:
+                await client.call("events.unsubscribe", {"name": name, "forget": True}, tenant="t1")
+            assert refused.value.retcode == RetCode.NOT_SUBSCRIBED
+        await client.call("events.unsubscribe", {"name": "own", "forget": True}, tenant="t1")
+        await client.call("events.unsubscribe", {"name": "others"}, tenant="t1")  # open on its connection
+        assert {(s.name, s.clients) for s in world.deliveries.status()} == {("others", 0), ("everyones", 1)}
 
 
 # Replay.

@@ -149,17 +149,41 @@ def test_of_a_crashing_clients_events_only_the_one_it_had_longest_is_given_up() 
     assert progress == Progress(3)
 
 
-def test_an_ack_up_to_a_number_counts_also_where_events_were_sent_again_out_of_order() -> None:
+def test_an_ack_up_to_a_number_covers_what_was_sent_again_only_if_it_is_above_all_sent_before() -> None:
     made = window("ab")
     made.step(0.0)
     made.nack("c", seq=1, delay_s=1.0, now=0.0)
+    assert made.ack("c", up_to=2) == []  # 1 was given back
     made.offer(events("c", first=3))
     made.step(0.5)
-    made.step(1.0)  # in flight: 2, 3, 1
-    assert made.ack("c", up_to=1) == []
+    made.step(1.0)  # in flight: 3, 1
+    assert made.ack("c", up_to=3) == []  # it may have been on its way when 1 was sent again
+    assert (made.low_water, made.held_events) == (0, 1)
+    made.offer(events("d", first=4))
+    made.step(1.0)
+    made.ack("c", up_to=4)
+    assert made.low_water == 4
+
+
+def test_an_ack_up_to_a_number_covers_nothing_that_was_handed_over_behind_it() -> None:
+    made = window("ab", credit=1)
+    made.join("d", credit=1)
+    made.step(0.0)  # 1 to c, 2 to d
+    made.leave("c", failed_at=0.0)
+    made.add_credit("d", 1)
+    made.step(9.0)  # 1 to d
+    made.ack("d", up_to=2)
+    assert (made.low_water, made.in_flight) == (0, 1)
+    made.ack("d", seqs=[1])
+    assert made.low_water == 2
+
+
+def test_an_ack_up_to_a_number_that_comes_late_covers_what_timed_out() -> None:
+    made = window("a")
+    made.step(0.0)
+    made.step(99.0)  # sent again, with nothing before it but itself
+    made.ack("c", up_to=1)
     assert made.low_water == 1
-    made.ack("c", up_to=3)
-    assert made.low_water == 3
 
 
 # Over restarts.
@@ -210,9 +234,28 @@ def test_a_resumed_event_comes_next_of_its_chat_and_moves_no_position() -> None:
     made.add_credit("c", 9)
     assert attempts(made.step(0.0)) == [(1, 2), (2, 2), (3, 1)]
     assert made.take_resumed_done() == []
-    made.ack("c", up_to=1)
+    made.ack("c", seqs=[1])
     assert made.take_resumed_done() == [1]
     assert (made.take_resumed_done(), made.held_events, made.held_bytes) == ([], 2, 2)
+
+
+def test_a_resumed_event_takes_back_what_is_in_flight_behind_it_in_its_chat() -> None:
+    made = window("aa", limits=WindowLimits(max_attempts=1))
+    fail(made, 1, times=1)
+    (dead,) = made.take_dead()
+    assert attempts(made.step(0.0)) == [(2, 2)]
+    made.resume(dead.event, attempt=1)
+    assert attempts(made.step(0.0)) == [(1, 2), (2, 3)]
+
+
+def test_an_event_is_resumed_where_others_were_read_around_it() -> None:
+    made = Window(Progress(1, [(3, 3)]), head=9)
+    made.join("c", credit=0)
+    made.add_page(Page(events("aaaa", first=2), 5), after_seq=1)
+    made.resume(events("a", first=3)[0], attempt=1)
+    made.add_credit("c", 9)
+    assert [seq for seq, _ in attempts(made.step(0.0))] == [3, 2, 4, 5]
+    assert made.ack("c", seqs=[1]) == []
 
 
 def test_a_resumed_event_that_fails_again_is_given_up_again() -> None:

@@ -6,6 +6,7 @@ in order, or a dead letter.
 """
 
 from collections import defaultdict
+from math import inf
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -42,7 +43,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.resumed: set[int] = set()
         """In the window again; exempt from the order, as what followed them is done."""
         self.credit: dict[str, int] = {}
-        self.sent_to: dict[str, set[int]] = defaultdict(set)
+        self.sent_to: dict[str, dict[int, float]] = defaultdict(dict)
+        """To each client, and what an ack up to a number must be above to cover it."""
         self.in_flight: dict[int, tuple[str, float]] = {}
         self.attempts: dict[int, int] = defaultdict(int)
         self.failures: dict[int, int] = {}
@@ -124,7 +126,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         client = data.draw(st.sampled_from(sorted(self.credit)))
         up_to = data.draw(st.integers(0, len(self.journal) + 2))
         assert self.window.ack(client, up_to=up_to) == []
-        for seq in [seq for seq in self.sent_to[client] if seq <= up_to]:
+        covered = [seq for seq, behind in self.sent_to[client].items() if seq <= up_to and behind < up_to]
+        for seq in covered:
             self.acknowledge(seq)
         self.step()
 
@@ -134,6 +137,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         seq = data.draw(st.sampled_from(sorted(self.in_flight)))
         client = self.in_flight[seq][0]
         assert self.window.nack(client, seq=seq, delay_s=delay_s, now=self.now)
+        for other in [n for n in self.in_flight if n >= seq and self.chat(n) == self.chat(seq)]:
+            self.sent_to[client][other] = inf
         self.fail(seq, first_delay_s=0.5, asked_s=delay_s)
         self.step()
 
@@ -227,7 +232,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert entry.attempt == self.attempts[seq]
         assert self.failures.get(seq, 0) < LIMITS.max_attempts
         self.in_flight[seq] = (client, self.now)
-        self.sent_to[client].add(seq)
+        highest = max(self.sent_to[client], default=0)
+        self.sent_to[client][seq] = highest if highest > seq else 0
 
     def check_nothing_is_held_back(self) -> None:
         """After a step, what is held and could be sent is sent."""
@@ -342,6 +348,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def resume_in_window(self, seq: int) -> None:
         letter = self.letters[seq]
         self.window.resume(letter.event, attempt=letter.failing.attempt)
+        self.take_back(seq)
         self.attempts[seq] = max(self.attempts[seq], letter.failing.attempt)
         self.done.discard(seq)
         self.resumed.add(seq)

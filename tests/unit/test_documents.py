@@ -21,6 +21,12 @@ from longwire.cli.main import VERBS
 from longwire.cli.main import main as command
 from longwire.config import from_mapping
 from longwire.config.settings import AccountConfig, AccountSettings, SupervisorSettings
+from longwire.delivery import WindowLimits
+from longwire.journal import JournalSettings, keyfilter
+from longwire.journal.chunks import CHUNK_EVENTS
+from longwire.journal.dedup import RUN_KEYS, RUNS_PER_FILTER
+from longwire.journal.store import STEP_S
+from longwire_connectors import handover
 from longwire_connectors.base import Connector
 from longwire_connectors.describe import spec
 from longwire_connectors.dingtalk.connector import DingTalkConnector
@@ -29,6 +35,7 @@ from longwire_connectors.lark.connector import LarkConnector
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.loopback import LoopbackOptions
 
+JOURNAL, WINDOW = JournalSettings(), WindowLimits()
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
@@ -153,6 +160,28 @@ def verbs() -> Iterator[str]:
 @pytest.mark.parametrize("verb", list(verbs()))
 def test_every_verb_is_documented(verb: str) -> None:
     assert f"`longwire {verb}" in text("docs/operations.md")
+
+
+# The design.
+
+SAID = (
+    f"at most {handover.MAX_EVENTS:,} events or {handover.MAX_BYTES >> 20} MiB that are not stored",
+    f"Events lie in rows of up to {CHUNK_EVENTS}.",
+    f"are done in steps of {STEP_S * 1000:g} ms",
+    f"at {RUN_KEYS:,} the log becomes a sorted run",
+    f"over each {RUNS_PER_FILTER} runs (2 million keys, {keyfilter.SIZE_BYTES >> 20} MiB)",
+    f"after {JOURNAL.retry_initial_s:g} s up to {JOURNAL.retry_max_s:g} s.",
+    f"At {JOURNAL.max_waiting_events:,} waiting events or {JOURNAL.max_waiting_bytes >> 20} MiB",
+    f"At most {WINDOW.max_events:,} or {WINDOW.max_bytes >> 20} MiB; the rest stays in the journal",
+    f"a missing ack ({WINDOW.ack_timeout_s:g} s)",
+    f"after {WINDOW.max_attempts} failures, or ten minutes",
+)
+"""Bounds and delays of the way of an event, as the document words them."""
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_the_design_has_the_numbers_of_the_code(said: str) -> None:
+    assert said in " ".join(text("docs/design.md").split())
 
 
 # What an operator meets at night.

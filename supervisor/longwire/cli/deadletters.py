@@ -14,6 +14,7 @@ from longwire_protocol.client import Client
 
 _subscription = click.option("--subscription", metavar="NAME", help="Only of this subscription.")
 _seqs = click.option("--seq", "seqs", type=int, multiple=True, help="Only this event; may be repeated.")
+_tenant = click.option("--tenant", help="Only of this tenant's events.")
 _all = click.option("--all", "is_all", is_flag=True, help="Of every subscription.")
 
 
@@ -25,16 +26,20 @@ def deadletters() -> None:
 @deadletters.command("list")
 @_subscription
 @_seqs
+@_tenant
 @json_option
 @click.pass_obj
-def list_(config: Path, *, subscription: str | None, seqs: tuple[int, ...], as_json: bool) -> None:
+def list_(
+    config: Path, *, subscription: str | None, seqs: tuple[int, ...], tenant: str | None, as_json: bool
+) -> None:
     """List them; with --json, one object per line."""
 
     async def show(client: Client) -> None:
         params = _params(subscription, seqs)
         after: str | None = ""
         while after is not None:
-            page: dict[str, Any] = await client.call("deadletter.list", {**params, "after": after})
+            wanted = {**params, "after": after}
+            page: dict[str, Any] = await client.call("deadletter.list", wanted, tenant=tenant)
             for letter in page["deadletters"]:
                 if as_json:
                     print_json(letter)
@@ -49,14 +54,15 @@ def list_(config: Path, *, subscription: str | None, seqs: tuple[int, ...], as_j
 @_subscription
 @_seqs
 @_all
+@_tenant
 @json_option
 @click.pass_obj
-def resubmit(
-    config: Path, *, subscription: str | None, seqs: tuple[int, ...], is_all: bool, as_json: bool
-) -> None:
+def resubmit(config: Path, /, *, tenant: str | None, as_json: bool, **chosen: Any) -> None:
     """Deliver them to their subscription again, as if they had never failed."""
-    params = _chosen(subscription, seqs, is_all=is_all)
-    data: dict[str, Any] = ask(config, lambda client: client.call("deadletter.resubmit", params))
+    params = _chosen(**chosen)
+    data: dict[str, Any] = ask(
+        config, lambda client: client.call("deadletter.resubmit", params, tenant=tenant)
+    )
     if as_json:
         print_json(data)
     else:
@@ -67,21 +73,20 @@ def resubmit(
 @_subscription
 @_seqs
 @_all
+@_tenant
 @json_option
 @click.pass_obj
-def purge(
-    config: Path, *, subscription: str | None, seqs: tuple[int, ...], is_all: bool, as_json: bool
-) -> None:
+def purge(config: Path, /, *, tenant: str | None, as_json: bool, **chosen: Any) -> None:
     """Delete them for good."""
-    params = _chosen(subscription, seqs, is_all=is_all)
-    data: dict[str, Any] = ask(config, lambda client: client.call("deadletter.purge", params))
+    params = _chosen(**chosen)
+    data: dict[str, Any] = ask(config, lambda client: client.call("deadletter.purge", params, tenant=tenant))
     if as_json:
         print_json(data)
     else:
         click.echo(f"{data['purged']} purged")
 
 
-def _chosen(subscription: str | None, seqs: tuple[int, ...], *, is_all: bool) -> dict[str, Any]:
+def _chosen(*, subscription: str | None, seqs: tuple[int, ...], is_all: bool) -> dict[str, Any]:
     if (subscription is None) != is_all:
         raise click.UsageError("give either --subscription NAME or --all")
     return {**_params(subscription, seqs), **({"all": True} if is_all else {})}

@@ -12,11 +12,12 @@ from longwire.cli.output import json_option, print_json
 
 
 @click.command()
+@click.option("--tenant", help="Only this tenant's accounts.")
 @json_option
 @click.pass_obj
-def status(config: Path, *, as_json: bool) -> None:
+def status(config: Path, *, tenant: str | None, as_json: bool) -> None:
     """Show the supervisor and every account."""
-    data: dict[str, Any] = ask(config, lambda client: client.call("status"))
+    data: dict[str, Any] = ask(config, lambda client: client.call("status", tenant=tenant))
     if as_json:
         print_json(data)
     else:

@@ -7,6 +7,7 @@ dispatch's own queue and have no books yet. An event without chat is a chat of i
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Collection
 from itertools import takewhile
@@ -15,6 +16,9 @@ import msgspec
 
 from longwire.delivery.records import ConsumerId
 from longwire.journal.records import Stored
+
+GIVEN_BACK = sys.maxsize
+"""Above every number, so that no ack up to a number covers it."""
 
 _SLACK = 64  # books may hold twice what is alive and this much more before they are cleaned
 
@@ -49,21 +53,37 @@ class Consumer:
         self.highest = 0
         self.is_ascending = True
         """Whether they were sent in `seq` order."""
-        self.had: set[int] = set()
-        """What was taken back from it, and may still be acknowledged."""
+        self.had: dict[int, int] = {}
+        """What was taken back from it and may still be acknowledged, each with its `sent_behind`."""
         self.ready: list[int] = []
         """Heap: the next event of each chat it owns that has one to send; stale numbers are skipped."""
 
+    def note_sent(self, entry: Entry) -> None:
+        """Remember what went before, where the numbers do not tell."""
+        self.had.pop(entry.seq, None)
+        entry.sent_behind = self.highest if entry.seq < self.highest else 0
+        if entry.sent_behind:
+            self.is_ascending = False
+        self.highest = max(self.highest, entry.seq)
+
     def sent_up_to(self, seq: int) -> list[Entry]:
-        """Return what is in flight here up to this number; looks at all of it only after redeliveries."""
+        """Return what is in flight here that an ack up to this number covers.
+
+        What was sent out of order it covers only if it is above all that was sent before: else it may have
+        been on its way when that came. Looks at everything in flight only after redeliveries.
+        """
         if self.is_ascending:
             return list(takewhile(lambda entry: entry.seq <= seq, self.in_flight.values()))
-        return [entry for entry in self.in_flight.values() if entry.seq <= seq]
+        return [e for e in self.in_flight.values() if e.seq <= seq and e.sent_behind < seq]
+
+    def had_up_to(self, seq: int) -> list[int]:
+        """Return what was taken back from it and is covered by such an ack: it came too late for these."""
+        return [number for number, behind in self.had.items() if number <= seq and behind < seq]
 
     def tidy(self, held: Collection[int]) -> None:
         """Forget what is done in `had`; cheap, as it works only after much has changed."""
         if len(self.had) > 2 * len(held) + _SLACK:
-            self.had.intersection_update(held)
+            self.had = {seq: behind for seq, behind in self.had.items() if seq in held}
         if not self.in_flight:
             self.is_ascending = True
 
@@ -79,3 +99,6 @@ class Entry(msgspec.Struct, eq=False):
     attempt: int = 0
     """Deliveries so far."""
     sent_at: float = 0.0
+    sent_behind: int = 0
+    """The highest number sent to the consumer before this one, if that is above its own, 0 if not;
+    `GIVEN_BACK` if the consumer itself gave it back."""

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 
-from longwire.delivery.chats import Chat, Consumer, Entry
+from longwire.delivery.chats import GIVEN_BACK, Chat, Consumer, Entry
 from longwire.delivery.failures import failed_again, is_hopeless, retry_delay_s
 from longwire.delivery.records import Cause, ConsumerId, DeadEvent, Failing, WindowLimits
-from longwire.delivery.stream import Flight, Stream
+from longwire.delivery.stream import Flight, Stream, is_among
 from longwire.journal.records import Stored
 
 _SLACK = 8  # delays may outnumber the held events twofold and by this many before they are cleaned
@@ -75,8 +75,7 @@ class Dispatch:
             yield event.seq
 
     def __contains__(self, seq: int) -> bool:
-        is_fresh = bool(self._fresh) and seq >= self._fresh[0].seq
-        return seq in self._held or is_fresh or seq in self._stream
+        return seq in self._held or is_among(self._fresh, seq) or seq in self._stream
 
     @property
     def size_bytes(self) -> int:
@@ -131,6 +130,8 @@ class Dispatch:
             return
         entry = self._enter(event)
         entry.attempt = max(entry.attempt, attempt)
+        if entry.chat.owner is not None:  # who sees an event again drops what it holds behind it
+            self._requeue(entry.chat, consumer=entry.chat.owner, from_seq=event.seq)
         entry.chat.pending.appendleft(entry)
         self._resumed.add(event.seq)
         self._bytes += len(event.body)
@@ -190,8 +191,9 @@ class Dispatch:
         if up_to is not None and self._held:
             for entry in joined.sent_up_to(up_to):
                 self._finish(entry)
-            for seq in [seq for seq in joined.had if seq <= up_to and seq in self._held]:
-                self._finish(self._held[seq])
+            for seq in joined.had_up_to(up_to):
+                if seq in self._held:
+                    self._finish(self._held[seq])
         joined.tidy(self._held.keys())
         return refused
 
@@ -205,6 +207,8 @@ class Dispatch:
         joined = self._consumers[consumer]
         entry = self._held.get(seq)
         if entry is not None and entry.consumer is joined:
+            for later in entry.chat.in_flight.values():
+                later.sent_behind = GIVEN_BACK if later.seq >= seq else later.sent_behind
             self._fail(entry, joined, Cause.NACKED, now=now, asked_s=delay_s)
             return True
         return entry is not None and seq in joined.had
@@ -231,7 +235,8 @@ class Dispatch:
         self._expire(now)
         if len(self._consumers) == 1:
             (sole,) = self._consumers.values()
-            if not self._held and not self.failing:
+            is_ascending = not self._fresh or self._fresh[0].seq > sole.highest
+            if is_ascending and not self._held and not self.failing:
                 return self._send_stream(sole, now=now, max_sends=max_sends)
             if self._top(self._free, owner=None) is None and self._top(sole.ready, owner=sole) is None:
                 sent = self._serve(sole, now=now, max_sends=max_sends)
@@ -282,12 +287,11 @@ class Dispatch:
                 chat.owner = entry.consumer = consumer
                 in_flight[seq] = chat.in_flight[seq] = entry
                 self._count_delivery(entry, now=now)
+                consumer.note_sent(entry)
                 sent.append(entry)
             else:
                 chat.pending.append(entry)
-        if sent:
-            consumer.credit -= len(sent)
-            consumer.highest = sent[-1].seq
+        consumer.credit -= len(sent)
         return sent
 
     def _sort_fresh(self) -> None:
@@ -348,9 +352,7 @@ class Dispatch:
         chat.in_flight[entry.seq] = consumer.in_flight[entry.seq] = entry
         self._count_delivery(entry, now=now)
         consumer.credit -= 1
-        if entry.seq < consumer.highest:
-            consumer.is_ascending = False
-        consumer.highest = max(consumer.highest, entry.seq)
+        consumer.note_sent(entry)
         self._make_ready(chat)
 
     def _count_delivery(self, entry: Entry, *, now: float) -> None:
@@ -443,7 +445,7 @@ class Dispatch:
         """Take the chat's events in flight from this number on back, to be sent again in order."""
         for seq in sorted((seq for seq in chat.in_flight if seq >= from_seq), reverse=True):
             entry = chat.in_flight[seq]
-            consumer.had.add(seq)
+            consumer.had[seq] = entry.sent_behind
             _ground(entry, consumer)
             chat.pending.appendleft(entry)
         self._settle(chat)

@@ -7,6 +7,7 @@ something is out of order: that is more than half of what an event would cost.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -43,7 +44,7 @@ class Stream:
         return (event.seq for event in self._events)
 
     def __contains__(self, seq: int) -> bool:
-        return bool(self._events) and seq >= self._events[0].seq
+        return is_among(self._events, seq)
 
     @property
     def sent_at(self) -> float | None:
@@ -81,3 +82,14 @@ class Stream:
         """Take everything out, with the time at which it was sent."""
         while (sent_at := self.sent_at) is not None:
             yield self._events.popleft(), sent_at
+
+
+def is_among(events: deque[Stored], seq: int) -> bool:
+    """Return whether the event of this number is among these, which are in order and may have gaps."""
+    if not events or not events[0].seq <= seq <= events[-1].seq:
+        return False
+    return events[bisect_left(events, seq, key=_seq)].seq == seq
+
+
+def _seq(event: Stored) -> int:
+    return event.seq

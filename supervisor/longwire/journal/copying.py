@@ -11,6 +11,7 @@ A copy is a journal of its own that nobody has open, in a single file, and takes
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -131,6 +132,11 @@ class _Copying:
                 pass
         for table in self._tables():
             self._copy_table(table)
+        if self._saved is not None:
+            # A run that is not listed is never searched. Its time is lost: so it stays for a window.
+            self._writer.execute(
+                "INSERT OR IGNORE INTO key_runs SELECT DISTINCT run, ? FROM sealed_keys", (time.time(),)
+            )
         self._finish()
         self._writer.execute("COMMIT")
 

@@ -68,6 +68,14 @@ WHERE instr((
 ), {_KEY}) % {_WIDTH} = 1
 """  # noqa: S608
 
+_NEWEST_RUN = """
+SELECT max(coalesce((SELECT max(run) FROM key_runs), -1),
+           coalesce((SELECT max(run) FROM sealed_keys), -1),
+           coalesce((SELECT max(covers_run) FROM key_filters), -1))
+"""
+"""The highest number ever given to a run; in a recovered journal, any of the tables may lack some. A run that
+shared a number with others' keys would not be found in order, nor be read behind a filter saved before."""
+
 _INDEXES = msgspec.json.Decoder(list[int])
 
 
@@ -92,7 +100,7 @@ class DedupIndex:
         self._connection = connection
         self._window_s = window_s
         runs = [run for (run,) in connection.execute("SELECT run FROM key_runs ORDER BY run")]
-        self._run = runs[-1] + 1 if runs else 0
+        self._run = int(connection.execute(_NEWEST_RUN).fetchone()[0]) + 1
         self._recent: set[bytes] = set()
         self._filters = {number: self._load(number) for number in {_filter_of(run) for run in runs}}
         current = self._filters.setdefault(_filter_of(self._run), KeyFilter())

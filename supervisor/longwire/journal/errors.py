@@ -10,7 +10,7 @@
         └── JournalClosed       the journal is closed; nothing more will be written
 
 A journal that cannot be *opened* is a `ConfigError`: the operator must act. A commit that fails is no
-exception at all: it is kept and tried again, and the journal's `on_health` says so.
+exception at all: it is kept and tried again, and the journal's `on_trouble` says so.
 """
 
 from __future__ import annotations

@@ -75,6 +75,23 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def half_recovered(path: Path) -> Path | None:
+    """Return where a `recover` that was killed has put the journal aside, which is still at `path`, too."""
+    asides = path.parent.glob(f"{path.name}.damaged-*") if path.exists() else ()
+    return next((aside for aside in asides if aside.samefile(path)), None)
+
+
+def refuse_half_recovered(path: Path) -> None:
+    """Refuse a journal whose log may lie elsewhere.
+
+    Raises:
+        ConfigError: `recover` was killed.
+    """
+    aside = half_recovered(path)
+    if aside is not None:
+        raise refusal(path, f"is {aside.name}, too: `longwire recover` was interrupted; run it again")
+
+
 def refuse_damaged_wal(path: Path) -> None:
     """Refuse a log of which more than a torn last commit is unreadable; nobody has the file open.
 

@@ -84,8 +84,10 @@ class EventStore(Protocol):
         """Return when all of these are durable; they become so together."""
         ...
 
-    async def get_states(self, prefix: str, value_type: type[T]) -> dict[str, T]:
-        """Return the durable values under keys that begin with `prefix`."""
+    async def get_states(
+        self, prefix: str, value_type: type[T], *, after: str = "", max_bytes: int | None = None
+    ) -> dict[str, T]:
+        """Return the durable values under keys that begin with `prefix`, after one, until `max_bytes`."""
         ...
 
     async def next_incarnation(self, account: str) -> int:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from longwire.journal.checksums import Damaged
 from longwire.journal.errors import JournalClosed, JournalDamaged, JournalSaturated
@@ -24,6 +25,8 @@ from longwire.journal.writer import Batch, Group, Job, Writer
 from longwire_protocol.errors import ConfigError, Problem
 
 T = TypeVar("T")
+
+_log = structlog.get_logger("longwire.journal")
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -242,15 +245,19 @@ class Journal:
         self._writer.save_states(waiter)
         await waiter
 
-    async def get_states(self, prefix: str, value_type: type[T]) -> dict[str, T]:
-        """Return what is on disk under keys that begin with `prefix`, ordered by key.
+    async def get_states(
+        self, prefix: str, value_type: type[T], *, after: str = "", max_bytes: int | None = None
+    ) -> dict[str, T]:
+        """Return what is on disk under keys that begin with `prefix` and come after `after`, ordered by key.
+
+        All of it, or as much as it takes to reach `max_bytes`; nothing if there is no more.
 
         Raises:
             JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
             msgspec.ValidationError: a value is no `value_type`.
         """
         self._refuse_if_closing()
-        found = await self._reader.run(partial(read_states, prefix=prefix))
+        found = await self._reader.run(partial(read_states, prefix=prefix, after=after, max_bytes=max_bytes))
         decoder = msgspec.msgpack.Decoder(value_type)
         return {key: decoder.decode(value) for key, value in found.items()}
 
@@ -308,6 +315,13 @@ class Journal:
         """Pass on that commits fail, or work again."""
         self._trouble = reason
         self._call(self.on_trouble, reason)
+
+    def tended(self, what: str, trouble: str | None) -> None:
+        """Say that upkeep fails, or works again."""
+        if trouble is None:
+            _log.info("journal_upkeep_works_again", what=what)
+        else:
+            _log.warning("journal_upkeep_fails", what=what, error=trouble)
 
     def finished(self, answer: asyncio.Future[Any], result: object) -> None:
         """Answer whoever asked for a piece of upkeep."""

@@ -269,14 +269,27 @@ def _event_bytes(connection: sqlite3.Connection, used_bytes: int) -> int:
     return used_bytes if oldest[0] is None else int(newest[0] - oldest[0])
 
 
-def read_states(connection: sqlite3.Connection, *, prefix: str) -> dict[str, bytes]:
-    """Return every state whose key begins with `prefix`, ordered by key.
+def read_states(
+    connection: sqlite3.Connection, *, prefix: str, after: str = "", max_bytes: int | None = None
+) -> dict[str, bytes]:
+    """Return the states whose keys begin with `prefix` and come after `after`, ordered by key.
+
+    All of them, or as many as it takes to reach `max_bytes`.
 
     Raises:
         Damaged: one is not what was stored.
     """
     rows = connection.execute(
-        "SELECT key, value FROM state WHERE substr(key, 1, length(:prefix)) = :prefix ORDER BY key",
-        {"prefix": prefix},
+        "SELECT key, value FROM state WHERE key > :after AND substr(key, 1, length(:prefix)) = :prefix"
+        " ORDER BY key",
+        {"prefix": prefix, "after": after},
     )
-    return {key: unseal(key, value) for key, value in rows}
+    found: dict[str, bytes] = {}
+    size = 0
+    with closing(rows):
+        for key, value in rows:
+            found[key] = unseal(key, value)
+            size += len(value)
+            if max_bytes is not None and size >= max_bytes:
+                break
+    return found

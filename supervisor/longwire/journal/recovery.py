@@ -10,6 +10,7 @@ from pathlib import Path
 from longwire.journal.checksums import Damaged
 from longwire.journal.chunks import is_damage
 from longwire.journal.copying import Copy, salvage
+from longwire.journal.integrity import half_recovered
 from longwire.journal.schema import install
 from longwire.journal.wal import shm_path, wal_path
 from longwire_protocol.errors import ConfigError, Problem
@@ -18,7 +19,8 @@ from longwire_protocol.errors import ConfigError, Problem
 def recover(path: Path) -> tuple[Copy, Path]:
     """Replace the journal at `path` by a sound one with all that can be read of it; nobody has it open.
 
-    A crash on the way leaves the damaged journal in its place, or the new one.
+    A crash on the way leaves the damaged journal in its place, which nothing but another try then opens, or
+    the new one.
 
     Returns:
         What was saved, and where the damaged file is now, with its companions.
@@ -27,6 +29,7 @@ def recover(path: Path) -> tuple[Copy, Path]:
         ConfigError: nothing can be read of it, or it is not a journal; it was left as it is.
         sqlite3.Error, OSError: the disk does not take the new file, or gives none of the old one now.
     """
+    _begin_anew(path)
     saved = path.with_name(path.name + ".recovered")
     try:
         copy = salvage(path, saved)
@@ -43,3 +46,14 @@ def recover(path: Path) -> tuple[Copy, Path]:
     shm_path(path).unlink(missing_ok=True)
     install(saved, path)
     return copy, aside
+
+
+def _begin_anew(path: Path) -> None:
+    """Undo what a try that was killed had begun, else the log that it moved would be missed."""
+    aside = half_recovered(path)
+    if aside is None:
+        return
+    if wal_path(aside).exists():
+        wal_path(aside).replace(wal_path(path))
+        shm_path(path).unlink(missing_ok=True)
+    aside.unlink()

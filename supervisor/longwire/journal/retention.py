@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 _MARGIN = 16  # the part of the limit that is cleared beyond it
-_LEAST_RESERVE_PAGES = 256  # 1 MiB
+_LEAST_RESERVE_PAGES = 256  # 2 MiB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from longwire.journal.integrity import examine, refusal, refuse_damaged_wal
+from longwire.journal.integrity import examine, refusal, refuse_damaged_wal, refuse_half_recovered
 from longwire.journal.migrations import SCHEMA_VERSION, migrate
-from longwire.journal.wal import wal_path
+from longwire.journal.wal import cut_torn_tail, wal_path
 from longwire_protocol.errors import ConfigError, Problem
 
 __all__ = [
@@ -127,12 +127,17 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 
 def _examined(path: Path) -> int:
-    """Look the file over on a connection that cannot change it, and return its version."""
+    """Look the file over on a connection that cannot change it, and return its version.
+
+    Of the log, only what a crash tore is removed: it is no part of the journal.
+    """
+    refuse_half_recovered(path)
     wal = wal_path(path)
     had_wal = wal.exists() and wal.stat().st_size > 0  # a reader leaves an empty one behind
     with closing(connect(path, mode="ro")) as connection:
         version = examine(connection, path, had_wal=had_wal)
     refuse_damaged_wal(path)
+    cut_torn_tail(path)
     return version
 
 

@@ -31,7 +31,10 @@ SELECT max((SELECT seq FROM high_water),
 STEP_S = 0.004
 """How long a step of upkeep works before it commits; a group that came meanwhile waits for 1 to 2 ms more."""
 
-_CHECKPOINT_FRAMES = 4096  # 32 MiB of WAL: a checkpoint stalls commits, so few of them, but each bounded
+_CHECKPOINT_FRAMES = 4096  # 32 MiB of WAL: its end stalls commits, so few of them, but each bounded
+
+_STARVED_SHARE = 4
+"""How much more often the log is tried to be begun anew while readers keep it from that."""
 
 
 class Store:
@@ -56,6 +59,8 @@ class Store:
         self._end_bytes = max(int(left[1]), (newest and newest.end_bytes) or 0)
         self._wal = WalGauge(connection)
         self._fold: Fold | None = None
+        self.on_folded: Callable[[], None] = lambda: None
+        """Called on another thread when `is_checkpoint_due` has become true without a commit."""
         self._checkpoint_at = 0  # at once: the file is to say that a log follows
 
     @property
@@ -70,6 +75,11 @@ class Store:
         if self._fold is None:
             return frames >= self._checkpoint_at
         return self._fold.is_done or frames >= self._checkpoint_at + _CHECKPOINT_FRAMES
+
+    @property
+    def is_fold_to_end(self) -> bool:
+        """Whether `checkpoint` should follow now, even if nothing is committed."""
+        return self._fold is not None and self._fold.is_done
 
     @property
     def head(self) -> int:
@@ -152,7 +162,7 @@ class Store:
             self._mark(is_whole=False)
             is_short = not self._checkpoint_at  # the first one
             if not is_short and not self._is_starved:
-                self._fold = Fold(self._wal.path)
+                self._fold = Fold(self._wal, on_done=self.on_folded)
                 return
         self._await_fold()
         try:
@@ -160,7 +170,8 @@ class Store:
             self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         finally:
             self._mark(is_whole=True)
-            self._checkpoint_at = self._wal.frames + _CHECKPOINT_FRAMES
+            share = _STARVED_SHARE if self._is_starved else 1
+            self._checkpoint_at = self._wal.frames + _CHECKPOINT_FRAMES // share
 
     def checkpoint_and_close(self) -> None:
         """Fold the WAL into the file, if nobody holds it, and close."""

@@ -8,7 +8,8 @@ last, or we at a clean stop) from one that was taken away.
 
 **Damaged.** SQLite ends recovery at the first frame that fails its checksum and takes that for the end. The
 frames behind it tell whether it was: a commit begins only after the one before it was synced, so of what a
-crash tore at most the last commit can be unreadable. Two commits behind the end mean damage.
+crash tore at most the last commit can be unreadable. Two commits behind the end mean damage. What was torn is
+cut off before the log is written on (`cut_torn_tail`), or a second crash could leave some of both.
 
 Layout: https://www.sqlite.org/walformat.html.
 """
@@ -20,7 +21,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
@@ -66,16 +67,44 @@ def count_unread_commits(path: Path) -> int:
     To be called after a connection has read the database and was closed, and before another one writes.
     """
     try:
-        with shm_path(path).open("rb") as shm:
-            (recovered,) = _FRAMES.unpack(shm.read(_SHM_FRAMES_AT + _FRAMES.size)[_SHM_FRAMES_AT:])
+        recovered = _recovered_frames(path)
         with wal_path(path).open("rb") as log:
-            return sum(is_end for _, _, is_end in wal_frames(log, after_frame=recovered))
+            return sum(frame.is_end for frame in wal_frames(log, after_frame=recovered))
     except (FileNotFoundError, struct.error):
         return 0
 
 
-def wal_frames(log: BinaryIO, *, after_frame: int = 0) -> Iterator[tuple[int, int, bool]]:
-    """Give page number, place of its content, and whether a commit ends there, of each frame of this log.
+def cut_torn_tail(path: Path) -> None:
+    """Remove the frames behind what SQLite recovered, if a crash left any; under the same conditions."""
+    try:
+        recovered = _recovered_frames(path)
+        with wal_path(path).open("r+b") as log:
+            torn = next(wal_frames(log, after_frame=recovered), None)
+            if torn is not None:
+                log.truncate(torn.position - _FRAME_HEADER_BYTES)
+                os.fsync(log.fileno())
+    except (FileNotFoundError, struct.error):
+        return
+
+
+def _recovered_frames(path: Path) -> int:
+    with shm_path(path).open("rb") as shm:
+        shm.seek(_SHM_FRAMES_AT)
+        return int(_FRAMES.unpack(shm.read(_FRAMES.size))[0])
+
+
+class Frame(NamedTuple):
+    """One page in the log."""
+
+    page: int
+    position: int
+    """Where its content begins."""
+    is_end: bool
+    """Whether a commit ends with it."""
+
+
+def wal_frames(log: BinaryIO, *, after_frame: int = 0) -> Iterator[Frame]:
+    """Give each frame of this log, behind so many.
 
     Frames of an earlier log in the same file are left out. Checksums are not looked at.
     """
@@ -92,5 +121,5 @@ def wal_frames(log: BinaryIO, *, after_frame: int = 0) -> Iterator[tuple[int, in
         page, pages_after_commit, frame_salt, _ = struct.unpack(">2I8sQ", frame)
         position += _FRAME_HEADER_BYTES
         if frame_salt == salt:
-            yield page, position, bool(pages_after_commit)
+            yield Frame(page, position, bool(pages_after_commit))
         position += page_bytes

@@ -68,6 +68,9 @@ class Sink(Protocol):
     def troubled(self, reason: str | None) -> None:
         """Commits fail, for this reason; or, with `None`, they work again."""
 
+    def tended(self, what: str, trouble: str | None) -> None:
+        """A piece of upkeep that is due by itself fails, for this reason; or, with `None`, works again."""
+
     def finished(self, answer: asyncio.Future[Any], result: object) -> None:
         """A piece of upkeep returned this, or failed with this."""
 
@@ -86,6 +89,7 @@ class Writer:
         self._sink = sink
         self._loop = loop
         self._wake = threading.Condition()
+        store.on_folded = self._folded
         # All of these are guarded by `_wake`.
         self._batches: list[Batch] = []
         self._states: dict[str, bytes | None] = {}
@@ -95,6 +99,7 @@ class Writer:
         self._close_by: float | None = None
         # Only on the writer's thread.
         self._reason: str | None = None
+        self._untidy: dict[str, tuple[str, float]] = {}  # what failed: why, and when to try again
         self._thread = threading.Thread(target=self._run, name="longwire-journal-writer", daemon=True)
         self._thread.start()
 
@@ -130,6 +135,11 @@ class Writer:
             self._close_by = monotonic() + timeout_s
             self._wake.notify()
 
+    def _folded(self) -> None:
+        """Most of a checkpoint is done, and its end is to follow; on that thread."""
+        with self._wake:
+            self._wake.notify()
+
     # From here on: the writer's own thread.
 
     def _run(self) -> None:
@@ -138,7 +148,7 @@ class Writer:
         except BaseException as exc:
             self._report(f"the journal's writer died: {exc!r}")
             raise
-        self._tidy(self._store.checkpoint_and_close)
+        self._tidy("close", self._store.checkpoint_and_close)
         self._post(lambda: self._sink.ended(unsaved=unsaved or [], is_complete=unsaved is None))
 
     def _write_all(self) -> list[asyncio.Future[None]] | None:
@@ -151,9 +161,9 @@ class Writer:
             if group.job is not None:
                 self._do(group.job)
             if self._store.is_seal_due:
-                self._tidy(self._store.seal)
+                self._tidy("seal", self._store.seal)
             if self._store.is_checkpoint_due:
-                self._tidy(self._store.checkpoint)
+                self._tidy("checkpoint", self._store.checkpoint)
         return None
 
     def _do(self, job: Job) -> None:
@@ -179,7 +189,7 @@ class Writer:
             return group
 
     def _is_due(self) -> bool:
-        if self._batches or self._waiters or self._job is not None:
+        if self._batches or self._waiters or self._job is not None or self._store.is_fold_to_end:
             return True
         if self._states_due_at is None:
             return False
@@ -226,16 +236,23 @@ class Writer:
             self._reason = reason
             self._post(lambda: self._sink.troubled(reason))
 
-    def _tidy(self, work: Callable[[], None]) -> None:
-        """Do what may as well be done later.
+    def _tidy(self, what: str, work: Callable[[], None]) -> None:
+        """Do what may as well be done later; where it failed, not before `retry_max_s` have passed.
 
-        A seal is due again after the next group, a WAL is folded in at the next open. The trouble that
-        prevents it, if it lasts, is reported by the next commit.
+        A seal is due until it succeeds, a WAL is folded in at the next open. Meanwhile both grow.
         """
+        before, retry_at = self._untidy.get(what, (None, 0.0))
+        if monotonic() < retry_at:
+            return
+        trouble: str | None = None
         try:
             work()
-        except sqlite3.Error:
-            return
+            self._untidy.pop(what, None)
+        except sqlite3.Error as exc:
+            trouble = str(exc)
+            self._untidy[what] = (trouble, monotonic() + self._settings.retry_max_s)
+        if trouble != before:
+            self._post(lambda: self._sink.tended(what, trouble))
 
     def _post(self, call: Callable[[], None]) -> None:
         try:
