@@ -9,6 +9,7 @@ number is free for others only then, and until then the supervisor may signal it
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
@@ -38,8 +39,9 @@ from longwire_protocol.forking import (
 )
 from longwire_protocol.version import CHILD_PROTOCOL
 
-_LIFELINE_FD, _FIRST_FREE_FD = 3, 4
-_PASSED_FDS = 2
+_LIFELINE_FD, _LOCK_FD, _FIRST_FREE_FD = 3, 4, 5
+_PASSED_FDS = 3
+_OUT_OF_THE_WAY = 16
 _STDOUT_FD, _STDERR_FD = 1, 2
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -94,16 +96,16 @@ class Template:
                 case Reap():
                     self._reap(message.id)
 
-    def _fork(self, number: int, lifeline_fd: int, log_fd: int) -> bool:
+    def _fork(self, number: int, lifeline_fd: int, log_fd: int, lock_fd: int) -> bool:
         try:
             pid = os.fork()
         except OSError as exc:
             self._tell(NotForked(number, str(exc)))
             return False
         if pid == 0:
-            self._become_child(lifeline_fd, log_fd)
+            self._become_child(lifeline_fd, log_fd, lock_fd)
             return True
-        for fd in (lifeline_fd, log_fd):
+        for fd in (lifeline_fd, log_fd, lock_fd):
             os.close(fd)
         self._pids[number] = pid
         pidfd = os.pidfd_open(pid)
@@ -113,15 +115,17 @@ class Template:
             os.close(pidfd)
         return False
 
-    def _become_child(self, lifeline_fd: int, log_fd: int) -> None:
-        """Have a session of its own, its own output, and no other descriptor than its private pipe."""
+    def _become_child(self, lifeline_fd: int, log_fd: int, lock_fd: int) -> None:
+        """Have a session of its own, its own output, and no descriptor but its private pipe and its lock."""
         os.setsid()
         os.dup2(log_fd, _STDOUT_FD)
         os.dup2(log_fd, _STDERR_FD)
         self._supervisor.detach()
         self._pids.clear()
-        spare = os.dup(lifeline_fd)  # the number wanted may be that of anything
-        os.dup2(spare, _LIFELINE_FD, inheritable=False)
+        kept = {_LIFELINE_FD: lifeline_fd, _LOCK_FD: lock_fd}
+        spare = {to: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for to, fd in kept.items()}
+        for to, fd in spare.items():
+            os.dup2(fd, to, inheritable=False)
         os.closerange(_FIRST_FREE_FD, os.sysconf("SC_OPEN_MAX"))
 
     def _reap(self, number: int) -> None:

@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int] | None
 
 
 class Fork(msgspec.Struct, frozen=True, tag_field="kind", tag="fork"):
-    """Make a child. Beside it two descriptors: the read end of its private pipe, the write end of its log."""
+    """Make a child. Beside it its descriptors: the end of its private pipe, of its log, and its lock."""
 
     id: int
     """Chosen by the supervisor; names the child in everything that follows."""

@@ -142,7 +142,10 @@ class Child:
         yard.hub.expect(self._peer)
         try:
             self._process = await yard.nursery.make(
-                config.connector, is_forked=config.settings.isolation == "fork", on_exit=self._exited
+                config.account,
+                config.connector,
+                is_forked=config.settings.isolation == "fork",
+                on_exit=self._exited,
             )
         except BaseException:
             yard.hub.retire(self._peer)

@@ -1,4 +1,4 @@
-"""The data directory belongs to one process at a time."""
+"""The data directory belongs to one process at a time, and so does each account."""
 
 from __future__ import annotations
 
@@ -29,4 +29,25 @@ def lock(data_dir: Path) -> int:
         raise AlreadyRunning(f"a supervisor (pid {holder}) already uses {data_dir}") from exc
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def lock_account(folder: Path, account: str) -> int:
+    """Return a descriptor that an account's process holds as long as it lives.
+
+    It is given to the process and closed here: then no second process of the account can be started while
+    any trace of the first is left, whoever crashed and whatever was killed.
+
+    Raises:
+        BlockingIOError: such a process is still there.
+        OSError: the folder cannot be used.
+    """
+    fd = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(fd)
+        if isinstance(exc, BlockingIOError):
+            raise BlockingIOError(exc.errno, f"an earlier process of {account} is not gone yet") from exc
+        raise
     return fd

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 _PROCESS_GROUP = 1 << 2
 """`PIDFD_SIGNAL_PROCESS_GROUP` of Linux 6.9."""
@@ -51,43 +51,64 @@ class Lifeline:
 
 
 _lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
+_locks: set[int] = set()
 
 
 def _let_go_in_fork() -> None:
-    """A fork of an embedding host must not keep our children alive after the supervisor's death."""
+    """A fork of an embedding host must not keep our children alive, nor take their place."""
     for lifeline in list(_lifelines):
         lifeline.close()
+    for fd in _locks:
+        os.close(fd)
+    _locks.clear()
 
 
 os.register_at_fork(after_in_child=_let_go_in_fork)
 
 
-class Pipes:
-    """The two pipes of a process to be: the private one, and the one into which it prints.
+class Endowment:
+    """What a process to be gets of us: a private pipe, one into which it prints, and perhaps a lock.
+
+    Args:
+        lock_fd: a lock that it is to hold as long as it lives; owned by this object.
 
     Raises:
         OSError: there are no descriptors left.
     """
 
-    def __init__(self) -> None:
-        self.theirs, ours = os.pipe()
-        self.lifeline = Lifeline(ours)
-        try:
+    def __init__(self, lock_fd: int | None = None) -> None:
+        self._lock_fd = lock_fd
+        if lock_fd is not None:
+            _locks.add(lock_fd)
+        with ExitStack() as undo:
+            undo.callback(self._let_go_of_lock)
+            self.theirs, ours = os.pipe()
+            undo.callback(os.close, self.theirs)
+            self.lifeline = Lifeline(ours)
+            undo.callback(self.lifeline.close)
             self.log_fd, self.log_end = os.pipe()
-        except OSError:
-            self.lifeline.close()
-            os.close(self.theirs)
-            raise
+            undo.pop_all()
+
+    @property
+    def locks(self) -> list[int]:
+        """The lock, if there is one."""
+        return [] if self._lock_fd is None else [self._lock_fd]
 
     def hand_over(self) -> None:
-        """Close the ends that belong to the process: it has them."""
+        """Close what belongs to the process: it has it, or there is no process."""
         os.close(self.theirs)
         os.close(self.log_end)
+        self._let_go_of_lock()
 
     def close(self) -> None:
         """Close our ends: there is no process."""
         self.lifeline.close()
         os.close(self.log_fd)
+
+    def _let_go_of_lock(self) -> None:
+        for fd in self.locks:
+            _locks.discard(fd)
+            os.close(fd)
 
 
 class Process:
@@ -96,7 +117,7 @@ class Process:
     Args:
         pid: its number, not to be used once it may have been waited for.
         pidfd: its descriptor, owned by this object; `None` where there are none: a thread waits then.
-        pipes: handed over.
+        endowment: handed over.
         reap: waits for it.
         on_exit: gets its exit code, negative for a signal, `None` if unknown; called once, on the loop.
     """
@@ -105,17 +126,17 @@ class Process:
         self,
         pid: int,
         pidfd: int | None,
-        pipes: Pipes,
+        endowment: Endowment,
         *,
         reap: Reap,
         on_exit: Callable[[int | None], None],
     ) -> None:
         self.pid = pid
-        self.log_fd = pipes.log_fd
+        self.log_fd = endowment.log_fd
         """The end from which to read what it prints; the caller's to close."""
         self._loop = asyncio.get_running_loop()
         self._pidfd = pidfd
-        self._lifeline = pipes.lifeline
+        self._lifeline = endowment.lifeline
         self._reap = reap
         self._on_exit = on_exit
         self._has_exited = False
@@ -191,6 +212,7 @@ def spawn(
     *,
     environment: Mapping[str, str],
     on_exit: Callable[[int | None], None],
+    lock_fd: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Process:
     """Start a fresh process.
@@ -199,28 +221,31 @@ def spawn(
         command: returns its arguments, given the number of its end of the private pipe.
         environment: all of it.
         on_exit: see `Process`.
-        pass_fds: more descriptors that it gets, under the same numbers.
+        lock_fd: see `Endowment`; the process gets it under the same number.
+        pass_fds: more descriptors that it gets so.
 
     Raises:
         OSError: the system cannot start it now.
     """
-    pipes = Pipes()
+    endowment = Endowment(lock_fd)
     try:
         popen = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
-            command(pipes.theirs),
+            command(endowment.theirs),
             stdin=subprocess.DEVNULL,
-            stdout=pipes.log_end,
-            stderr=pipes.log_end,
+            stdout=endowment.log_end,
+            stderr=endowment.log_end,
             env=dict(environment),
-            pass_fds=(pipes.theirs, *pass_fds),
+            pass_fds=(endowment.theirs, *endowment.locks, *pass_fds),
             start_new_session=True,
         )
     except OSError:
-        pipes.close()
+        endowment.close()
         raise
     finally:
-        pipes.hand_over()
-    return Process(popen.pid, _pidfd(popen.pid), pipes, reap=lambda done: done(popen.wait()), on_exit=on_exit)
+        endowment.hand_over()
+    return Process(
+        popen.pid, _pidfd(popen.pid), endowment, reap=lambda done: done(popen.wait()), on_exit=on_exit
+    )
 
 
 def _pidfd(pid: int) -> int | None:

@@ -186,7 +186,7 @@ class Supervisor:
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
-        nursery = Nursery(child_environment(self._environ))
+        nursery = Nursery(child_environment(self._environ), locks=self._locks())
         yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
@@ -225,6 +225,12 @@ class Supervisor:
             self._control.close()
             for path in self._socket_files():
                 path.unlink(missing_ok=True)
+
+    def _locks(self) -> Path:
+        folder = self._config.supervisor.data_dir / "accounts"
+        with _as_problem("supervisor.data_dir"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def _window_limits(self) -> WindowLimits:
         settings = self._config.supervisor

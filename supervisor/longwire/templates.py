@@ -17,12 +17,14 @@ from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import structlog
 
 from longwire.childlog import ChildLog
-from longwire.process import Pipes, Process, spawn
+from longwire.lock import lock_account
+from longwire.process import Endowment, Process, spawn
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
     Fork,
@@ -96,6 +98,7 @@ class Template:
         self._reaps: dict[int, Callable[[int | None], None]] = {}
         self._children = 0
         self._is_retired = self._is_gone = False
+        self._ended = asyncio.Event()
         self._stamps: dict[str, Stamp] = {}
         self.refusal: str | None = None
         """Why nothing can be forked from it."""
@@ -134,35 +137,48 @@ class Template:
         """Return whether something that it imported was replaced on disk since; asks the disk."""
         return any(stamp_of(path) != stamp for path, stamp in self._stamps.items())
 
-    async def fork(self, *, on_exit: Callable[[int | None], None]) -> Process:
-        """Return a child that waits for its bootstrap.
+    async def warmed(self) -> None:
+        """Wait until children can be forked from it.
+
+        Raises:
+            TemplateUnfit: nothing can be forked from it.
+        """
+        await asyncio.shield(self._warm)
+
+    async def fork(self, lock_fd: int, *, on_exit: Callable[[int | None], None]) -> Process:
+        """Return a child that waits for its bootstrap; only after `warmed`.
 
         Cancelled, it leaves nothing behind: a child without a bootstrap ends by itself.
+
+        Args:
+            lock_fd: which the child is to hold as long as it lives; owned by this call.
+            on_exit: see `Process`.
 
         Raises:
             TemplateUnfit: nothing can be forked from it.
             OSError: the system cannot make a process now.
         """
-        await asyncio.shield(self._warm)
-        pipes = Pipes()
+        endowment = Endowment(lock_fd)
         number = next(self._ids)
         forked = self._forks[number] = self._loop.create_future()
         try:
-            self._send(Fork(number), pipes.theirs, pipes.log_end)
+            self._send(Fork(number), endowment.theirs, endowment.log_end, lock_fd)
             async with asyncio.timeout(_FORK_S):
                 pid, pidfd = await forked
-        except BaseException as exc:
-            pipes.close()
+        except TimeoutError as exc:
+            endowment.close()
+            self._refuse(f"no child within {_FORK_S:g} s")
+            await self.ended()  # and with it the lock that is on its way there
+            raise TemplateUnfit(f"no child within {_FORK_S:g} s") from exc
+        except BaseException:
+            endowment.close()
             if forked.done() and not forked.cancelled() and forked.exception() is None:
                 self._abandoned(number, forked.result()[1])
-            if isinstance(exc, TimeoutError):
-                self._refuse(f"no child within {_FORK_S:g} s")
-                raise TemplateUnfit(f"no child within {_FORK_S:g} s") from exc
             raise
         finally:
             self._forks.pop(number, None)
-            pipes.hand_over()
-        return Process(pid, pidfd, pipes, reap=partial(self._reap, number), on_exit=on_exit)
+            endowment.hand_over()
+        return Process(pid, pidfd, endowment, reap=partial(self._reap, number), on_exit=on_exit)
 
     def retire(self) -> None:
         """Fork nothing more; the process ends with the last of its children."""
@@ -173,6 +189,12 @@ class Template:
         """End it now; its children live on."""
         self._is_retired = True
         self._process.let_go()
+
+    async def ended(self) -> None:
+        """Wait until it is gone after `close`, but not for longer than a SIGKILL takes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_S):
+                await self._ended.wait()
 
     # What it says.
 
@@ -292,52 +314,54 @@ class Template:
         self._logs.close()
         level = _log.info if self._is_retired else _log.error
         level("template_exited", connector=self.connector, code=code)
+        self._ended.set()
         self._on_end(self)
 
 
 class Nursery:
-    """Makes children: forked from their connector's template where that is wanted and possible."""
+    """Makes children: forked from their connector's template where that is wanted and possible.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    Args:
+        environment: all of theirs.
+        locks: a folder of ours for the locks of the accounts.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, locks: Path) -> None:
         self._environment = environment
+        self._locks = locks
         self._loop = asyncio.get_running_loop()
         self._templates: dict[str, Template] = {}
         self._alive: set[Template] = set()
-        self._ended = asyncio.Event()
 
     async def make(
-        self, connector: str, *, is_forked: bool, on_exit: Callable[[int | None], None]
+        self, account: str, connector: str, *, is_forked: bool, on_exit: Callable[[int | None], None]
     ) -> Process:
         """Return a child that waits for its bootstrap.
 
         Raises:
-            OSError: the system cannot make a process now.
+            OSError: the system cannot make a process now, or one of the account is still there.
         """
         if is_forked and _CAN_FORK:
             try:
                 template = await self._template(connector)
-                return await template.fork(on_exit=on_exit)
+                await template.warmed()
+                return await template.fork(lock_account(self._locks, account), on_exit=on_exit)
             except TemplateUnfit as exc:
                 _log.error("template_unfit", connector=connector, text=str(exc), used="a fresh process")
+        lock_fd = lock_account(self._locks, account)
         return spawn(
-            lambda fd: [sys.executable, "-P", "-m", "longwire_connectors", str(fd)],
+            lambda fd: [sys.executable, "-P", "-m", "longwire_connectors", str(fd), str(lock_fd)],
             environment=self._environment,
             on_exit=on_exit,
+            lock_fd=lock_fd,
         )
 
     async def close(self) -> None:
         """End all templates, and wait until they are gone."""
-        for template in tuple(self._alive):
+        alive = tuple(self._alive)
+        for template in alive:
             template.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GONE_S):
-                while self._alive:
-                    self._ended.clear()
-                    await self._ended.wait()
-
-    def _end(self, template: Template) -> None:
-        self._alive.discard(template)
-        self._ended.set()
+        await asyncio.gather(*(template.ended() for template in alive))
 
     async def _template(self, connector: str) -> Template:
         """Return the connector's template, another one where the present one is of no use any more."""
@@ -354,7 +378,7 @@ class Nursery:
             _log.info("template_replaced", connector=connector, pid=template.pid)
             template.retire()
         template = self._templates[connector] = Template(
-            connector, environment=self._environment, on_end=self._end
+            connector, environment=self._environment, on_end=self._alive.discard
         )
         self._alive.add(template)
         return template

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -21,8 +22,8 @@ from longwire.process import Process
 from longwire.templates import Nursery
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
 
-ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:"}
-"""All that a child has before it makes anything of its own: output and its private pipe."""
+ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
+"""All that a child has before it makes anything of its own: output, its private pipe, its lock."""
 
 PLUGIN = """
 from longwire_connectors.loopback import LoopbackConnector
@@ -59,12 +60,15 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)})
+        self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)}, locks=folder)
+        self._accounts = count()
 
-    async def make(self, connector: str = "loopback") -> Made:
+    async def make(self, connector: str = "loopback", *, account: str | None = None) -> Made:
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(DEADLINE_S):
-            process = await self.nursery.make(connector, is_forked=True, on_exit=ended.set_result)
+            process = await self.nursery.make(
+                account or f"bot{next(self._accounts)}", connector, is_forked=True, on_exit=ended.set_result
+            )
         os.set_blocking(process.log_fd, False)
         return Made(process, ended)
 
@@ -113,7 +117,8 @@ async def test_a_forked_child_has_nothing_but_its_output_and_its_private_pipe(
     await until(lambda: _has_become_a_child(second), what="the child has closed what is not its own")
     fds = descriptors(second.process.pid)
     assert {fd: target for fd, target in fds.items() if not target.startswith(ALLOWED_FDS.get(fd, "?"))} == {}
-    pipes = [target for fd, target in fds.items() if fd != "0"]
+    pipes = [target for fd, target in fds.items() if fd in {"1", "3"}]
+    assert fds["4"] == str(stage.folder / "bot1.lock")
     template_fds = [*descriptors(template.pid).values()]
     assert not set(pipes) & set(template_fds)
     assert second.info.num_threads() == template.num_threads() == 1
@@ -134,6 +139,18 @@ def descriptors(pid: int) -> dict[str, str]:
     return {link.name: str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
 
 
+@pytest.mark.parametrize("connector", ["loopback", "nowhere"])  # of the second there is no template
+async def test_a_second_process_of_an_account_is_refused_until_the_first_is_gone(
+    stage: Stage, connector: str
+) -> None:
+    first = await stage.make(connector, account="bot")
+    with pytest.raises(BlockingIOError, match="an earlier process of bot"):
+        await stage.make(connector, account="bot")
+    await first.end()
+    second = await stage.make(connector, account="bot")
+    await second.end()
+
+
 async def test_how_a_child_ended_is_told(stage: Stage) -> None:
     killed, let_go = await stage.make(), await stage.make()
     killed.process.signal(signal.SIGKILL)
@@ -146,6 +163,7 @@ async def test_children_outlive_their_template_and_the_next_comes_from_another(s
     orphan = await stage.make()
     old = stage.template_of(orphan)
     assert old is not None
+    await until(lambda: _has_become_a_child(orphan), what="it has a session of its own")
     old.kill()
     await until(lambda: _is_gone(old), what="the template is gone")
     successor = await stage.make()
