@@ -1,6 +1,9 @@
 """A client from `docs/protocol.md` alone: any language with ZeroMQ and MessagePack can do the same.
 
 python examples/raw_client.py ipc://var/longwire.sock ACCOUNT CHAT TEXT [EVENTS]
+
+Its subscription is durable: what it does not acknowledge is kept for it. `longwire events forget raw-client`
+ends that.
 """
 
 import sys

@@ -43,7 +43,8 @@ class Keeper:
         self._deliveries = deliveries
         self._limits = limits
         self._wall_clock = wall_clock
-        self._trouble: str | None = None
+        self.trouble: str | None = None
+        """Why nothing can be removed at present."""
 
     async def run(self) -> None:
         """Do rounds until cancelled."""
@@ -53,7 +54,7 @@ class Keeper:
             is_more = False
             try:
                 is_more = await self.round()
-                self._trouble = None
+                self.trouble = None
             except JournalError as exc:
                 self._complain(str(exc))
             await asyncio.sleep(0 if is_more else _LOOK_S)
@@ -75,6 +76,6 @@ class Keeper:
         return cut.is_more and not self._journal.is_full
 
     def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble != self.trouble:
+            self.trouble = trouble
             _log.warning("retention_fails", error=trouble)

@@ -204,7 +204,8 @@ class Supervisor:
                 supervisor_id=self._id,
             )
         tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
-        tasks.create_task(self._keeper().run(), name="journal keeper")
+        self._keeper = self._make_keeper()
+        tasks.create_task(self._keeper.run(), name="journal keeper")
         accounts = self._config.accounts
         _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
         self._fleet.apply(accounts)
@@ -260,7 +261,7 @@ class Supervisor:
             gate = self._gates[connector] = RateGate(bucket)
         return gate
 
-    def _keeper(self) -> Keeper:
+    def _make_keeper(self) -> Keeper:
         settings = self._config.supervisor
         limits = Limits(max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s)
         return Keeper(self._journal, self._deliveries, limits=limits)
@@ -331,6 +332,8 @@ class Supervisor:
             return "degraded", f"a commit takes longer than {_SLOW_COMMIT_S:g} s"
         if self._journal.damage is not None:
             return "degraded", f"{self._journal.damage}; the rest is delivered"
+        if self._keeper.trouble is not None:
+            return "degraded", f"old events cannot be removed: {self._keeper.trouble}"
         return "ok", None
 
 

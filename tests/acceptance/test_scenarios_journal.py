@@ -28,6 +28,10 @@ APP = "cli_00000000000000aa"
 EVENTS = 300
 MIB = 1024 * 1024
 
+PAGE = 8192
+LEAF = 0x0D
+"""First byte of a page with rows of a table: https://www.sqlite.org/fileformat2.html#b_tree_pages."""
+
 
 def journal_of(longwire: Longwire) -> Path:
     return longwire.folder / "var" / "journal.sqlite3"
@@ -102,6 +106,34 @@ async def test_e6_after_a_kill_everything_is_there(longwire: Longwire) -> None:
     assert sizes(longwire)[1] > 0
     await longwire.start()
     assert await read(longwire, "again", EVENTS) == seqs
+
+
+async def test_e6_a_damaged_page_that_retention_needs_is_told_and_backup_says_what_to_do(
+    longwire: Longwire, tmp_path: Path
+) -> None:
+    await filled(longwire)
+    page = await asyncio.to_thread(page_of_events, journal_of(longwire))
+    with journal_of(longwire).open("r+b") as file:
+        file.seek(page)
+        file.write(os.urandom(PAGE))
+    code, text = await run(longwire.folder, "backup", str(tmp_path / "backup.sqlite3"))
+    assert (code, "longwire recover" in text) == (78, True), text
+    longwire.configure({}, journal_max_age_s=1.0)
+    await longwire.start()
+
+    async def is_told() -> bool:
+        told = (await longwire.status())["supervisor"]
+        return told["state"] == "degraded" and "old events cannot be removed" in told["reason"]
+
+    await until(is_told, what="the supervisor says that nothing can be removed")
+
+
+def page_of_events(journal: Path) -> int:
+    """Return where a page begins that holds rows of events, neither the first nor the last."""
+    data = journal.read_bytes()
+    leaves = [at for at in range(0, len(data), PAGE) if data[at] == LEAF]
+    pages = [at for at in leaves if b"message.created" in data[at : at + PAGE]]
+    return pages[len(pages) // 2]
 
 
 async def test_e6_a_truncated_journal_is_refused_and_what_is_left_can_be_saved(longwire: Longwire) -> None:

@@ -30,6 +30,8 @@ from fakes.journal import (
 from longwire.deliveries import STATE_PREFIX, Saved
 from longwire.delivery import Filters, Progress
 from longwire.journal import Arrivals, Journal, JournalDamaged, JournalUnavailable, Stored
+from longwire.journal.checksums import Damaged
+from longwire.journal.copying import salvage
 from longwire.journal.recovery import recover
 from longwire.journal.schema import connect, open_for_writing
 from longwire.journal.store import Store
@@ -157,6 +159,27 @@ async def test_e6_a_truncated_file_is_refused_and_left_as_it_is(path: Path) -> N
         with pytest.raises(ConfigError, match=r"recover|backup"):
             await Journal.open(path)
         assert await asyncio.to_thread(path.read_bytes) == whole[:size]
+
+
+async def test_events_that_were_cut_off_are_named_and_an_emptied_file_is_called_empty(
+    path: Path,
+) -> None:
+    await make(path)
+    whole = await asyncio.to_thread(path.read_bytes)
+    lost = set[tuple[int, int]]()
+    for size in range(len(whole) - PAGE, 2 * PAGE, -PAGE):
+        await asyncio.to_thread(path.write_bytes, whole[:size])
+        try:
+            copy = await asyncio.to_thread(salvage, path, path.with_name("saved.db"))
+        except (Damaged, ConfigError, sqlite3.Error):
+            continue
+        lost.update(copy.gaps)
+        is_named = copy.gaps[-1:] == [(copy.last_seq + 1, COMMITS * EACH)]
+        assert copy.last_seq == COMMITS * EACH or is_named or "high_water" in copy.damaged_tables
+    assert lost
+    await asyncio.to_thread(path.write_bytes, b"")
+    with pytest.raises(ConfigError, match="is empty"):
+        await asyncio.to_thread(salvage, path, path.with_name("saved.db"))
 
 
 # The write-ahead log.

@@ -2,6 +2,9 @@
 
 from random import Random
 
+import pytest
+
+from longwire.journal import keyfilter
 from longwire.journal.keyfilter import CAPACITY, SIZE_BYTES, KeyFilter, Probe
 
 
@@ -38,3 +41,12 @@ def test_an_eighth_full_it_claims_next_to_nothing_it_never_had() -> None:
     key_filter = KeyFilter()
     key_filter.add(hashes(4, CAPACITY // 8))
     assert len(key_filter.find(Probe(hashes(5, 20_000)))) < 20
+
+
+def test_full_it_claims_one_in_700_that_it_never_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    share = 256
+    monkeypatch.setattr(keyfilter, "SIZE_BYTES", SIZE_BYTES // share)
+    monkeypatch.setattr(keyfilter, "_MASK", SIZE_BYTES // share - 1)
+    key_filter = KeyFilter()
+    key_filter.add(hashes(6, CAPACITY // share))
+    assert 50 < len(key_filter.find(Probe(hashes(7, 70_000)))) < 150

@@ -10,6 +10,7 @@ import click
 from longwire.cli.output import json_option, print_json
 from longwire.config import data_dir
 from longwire.journal.checksums import Damaged
+from longwire.journal.chunks import is_damage
 from longwire.journal.copying import Copy, copy
 from longwire.lock import JOURNAL
 from longwire_protocol.errors import CommandError, ConfigError, Problem, RetCode
@@ -32,10 +33,10 @@ def backup(config: Path, target: Path, *, force: bool, as_json: bool) -> None:
         raise click.UsageError(f"{target} exists; --force replaces it, unless it is the journal itself")
     try:
         done = copy(source, target.absolute())
-    except Damaged as exc:
-        text = f"{source} is damaged: {exc}; stop the supervisor, then `longwire recover`"
-        raise ConfigError([Problem("supervisor.data_dir", text)]) from exc
-    except (sqlite3.Error, OSError) as exc:
+    except (sqlite3.Error, OSError, Damaged) as exc:
+        if isinstance(exc, Damaged) or (isinstance(exc, sqlite3.Error) and is_damage(exc)):
+            text = f"{source} is damaged: {exc}; stop the supervisor, then `longwire recover`"
+            raise ConfigError([Problem("supervisor.data_dir", text)]) from exc
         text = f"no backup was made: {exc}"
         raise CommandError(RetCode.JOURNAL_UNAVAILABLE, text, retryable=True) from exc
     if as_json:

@@ -22,9 +22,10 @@ from longwire.journal import chunks
 from longwire.journal.carving import carve
 from longwire.journal.checksums import Damaged, unseal
 from longwire.journal.chunks import Chunk
-from longwire.journal.integrity import refuse_foreign
+from longwire.journal.integrity import refuse_empty, refuse_foreign
 from longwire.journal.migrations import SCHEMA_VERSION
 from longwire.journal.schema import connect, draft_of, install
+from longwire.journal.wal import has_wal
 from longwire_protocol.errors import ConfigError, Problem
 
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -77,6 +78,7 @@ def salvage(source: Path, target: Path) -> Copy:
 
 
 def _copy(source: Path, target: Path, *, is_salvage: bool) -> Copy:
+    refuse_empty(source, had_wal=has_wal(source))
     draft = draft_of(target)
     try:
         with closing(connect(source, mode="ro")) as reader, closing(connect(draft, mode="rw")) as writer:
@@ -217,6 +219,7 @@ class _Copying:
         if self._saved is not None:
             if not self.copy.rows and known != (0,):
                 raise Damaged("there were events, and none of them can be found")
+            self._miss_the_newest()
             # One byte that no row has: what comes next does not follow what was saved.
             self._writer.execute(
                 "UPDATE high_water SET seq = max(seq, :last) + :skip, end_bytes = max(end_bytes, :end) + 1",
@@ -230,3 +233,9 @@ class _Copying:
         )
         (self.copy.first_seq,) = self._writer.execute("SELECT min(first_seq) FROM chunks").fetchone()
         self.copy.gaps = [gap for gap in self.copy.gaps if gap[1] > removed_to]
+
+    def _miss_the_newest(self) -> None:
+        """Name those that are gone behind the last one, as far as the file knew of them."""
+        (newest,) = self._writer.execute("SELECT newest_seq FROM high_water").fetchone()
+        if newest > self.copy.last_seq:
+            self.copy.gaps.append((self.copy.last_seq + 1, newest))

@@ -36,9 +36,7 @@ def examine(connection: sqlite3.Connection, path: Path, *, had_wal: bool) -> int
         ConfigError: it is damaged, foreign, or too new.
         sqlite3.Error: it cannot be read now.
     """
-    if path.stat().st_size == 0 and not had_wal:
-        text = "is empty, which a journal never is; put a backup in its place, or move it away to begin anew"
-        raise refusal(path, text)
+    refuse_empty(path, had_wal=had_wal)
     try:
         _check_size(connection, path, had_wal=had_wal)
         version = refuse_foreign(connection, path)
@@ -54,6 +52,17 @@ def examine(connection: sqlite3.Connection, path: Path, *, had_wal: bool) -> int
             raise
         raise refusal(path, f"is damaged: {exc}; {_REMEDY}") from exc
     return version
+
+
+def refuse_empty(path: Path, *, had_wal: bool) -> None:
+    """Refuse a file without a byte.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if path.stat().st_size == 0 and not had_wal:
+        text = "is empty, which a journal never is; put a backup in its place, or move it away to begin anew"
+        raise refusal(path, text)
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:

@@ -1,7 +1,8 @@
 """A Bloom filter over digests: says at once, without the disk, that a key was never seen.
 
-Three bits for each key in 16 bits of space per key, when it is full: of the keys never seen, one in 200
-is taken for one that may have been, and must be looked up. Plain Python: 0.15 us to ask, 0.5 us to add.
+Five bits for each key in 16 bits of space per key, when it is full: of the keys never seen, one in 700
+is taken for one that may have been, and must be looked up, which takes as long as 500 questions. Plain
+Python: 0.15 us to ask, 0.7 us to add.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ class KeyFilter:
         """All of it, `SIZE_BYTES` long."""
         return bytes(self._bits)
 
-    # The bits of a key are chosen by the lowest 25 bits of its hash, the next 25, and 25 that are mixed of
-    # all: taken as they are, those left over would share some with the others (which made it one in 80).
+    # The bits of a key are chosen by the lowest 25 bits of its hash, the next 25, and three times 25 of a
+    # product that mixes all of it: taken as they are, those left over would share some with the others.
 
     def add(self, hashes: Iterable[int]) -> None:
         """Remember the hashes."""
         bits, mask, odd = self._bits, _MASK, _ODD
         for key in hashes:
+            mixed = key * odd
             bits[key >> 3 & mask] |= 1 << (key & 7)
             bits[key >> 28 & mask] |= 1 << (key >> 25 & 7)
-            mixed = key * odd
             bits[mixed >> 40 & mask] |= 1 << (mixed >> 37 & 7)
+            bits[mixed >> 65 & mask] |= 1 << (mixed >> 62 & 7)
+            bits[mixed >> 90 & mask] |= 1 << (mixed >> 87 & 7)
 
     def find(self, probe: Probe) -> list[int]:
         """Return the indexes of the hashes that may have been added; the others surely were not."""
@@ -57,8 +60,10 @@ class KeyFilter:
         return [
             n
             for n in suspects
-            if bits[hashes[n] >> 28 & mask] >> (hashes[n] >> 25 & 7) & 1
-            and bits[hashes[n] * odd >> 40 & mask] >> (hashes[n] * odd >> 37 & 7) & 1
+            if bits[(key := hashes[n]) >> 28 & mask] >> (key >> 25 & 7) & 1
+            and bits[(mixed := key * odd) >> 40 & mask] >> (mixed >> 37 & 7) & 1
+            and bits[mixed >> 65 & mask] >> (mixed >> 62 & 7) & 1
+            and bits[mixed >> 90 & mask] >> (mixed >> 87 & 7) & 1
         ]
 
 

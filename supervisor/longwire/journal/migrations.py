@@ -87,7 +87,12 @@ def _keys_in_runs(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (_create, _keep_for_years, _keys_in_runs)
+def _forget_filters(connection: sqlite3.Connection) -> None:
+    """Version 4: filters have five bits for each key, not three; they are made anew of the runs."""
+    _execute(connection, "DELETE FROM key_filters")
+
+
+STEPS: tuple[Step, ...] = (_create, _keep_for_years, _keys_in_runs, _forget_filters)
 
 SCHEMA_VERSION = len(STEPS)
 """`PRAGMA user_version`; a file with a newer one was written by a newer release and is refused."""

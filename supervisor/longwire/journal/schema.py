@@ -15,7 +15,7 @@ from pathlib import Path
 
 from longwire.journal.integrity import examine, refusal, refuse_damaged_wal, refuse_half_recovered
 from longwire.journal.migrations import SCHEMA_VERSION, migrate
-from longwire.journal.wal import cut_torn_tail, wal_path
+from longwire.journal.wal import cut_torn_tail, has_wal, wal_path
 from longwire_protocol.errors import ConfigError, Problem
 
 __all__ = [
@@ -132,8 +132,7 @@ def _examined(path: Path) -> int:
     Of the log, only what a crash tore is removed: it is no part of the journal.
     """
     refuse_half_recovered(path)
-    wal = wal_path(path)
-    had_wal = wal.exists() and wal.stat().st_size > 0  # a reader leaves an empty one behind
+    had_wal = has_wal(path)
     with closing(connect(path, mode="ro")) as connection:
         version = examine(connection, path, had_wal=had_wal)
     refuse_damaged_wal(path)

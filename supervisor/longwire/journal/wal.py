@@ -34,6 +34,12 @@ def wal_path(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def has_wal(path: Path) -> bool:
+    """Return whether the database has a log; a reader leaves an empty file behind, which is none."""
+    wal = wal_path(path)
+    return wal.exists() and wal.stat().st_size > 0
+
+
 def shm_path(path: Path) -> Path:
     """Return where SQLite keeps the index of that log."""
     return path.with_name(path.name + "-shm")
