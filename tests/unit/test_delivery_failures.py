@@ -178,6 +178,19 @@ def test_an_ack_up_to_a_number_covers_nothing_that_was_handed_over_behind_it() -
     assert made.low_water == 2
 
 
+def test_an_ack_up_to_a_number_may_cover_what_another_has_done_meanwhile() -> None:
+    made = window("ab", credit=2)
+    made.step(0.0)
+    made.nack("c", seq=2, delay_s=0.0, now=0.0)
+    made.step(1.0)
+    made.step(32.0)  # 1 timed out, and is sent again behind 2
+    made.join("d", credit=9)
+    made.step(64.0)  # both timed out once more; d has more credit
+    made.ack("d", seqs=[1])
+    assert made.ack("c", up_to=9) == []
+    assert made.low_water == 1
+
+
 def test_an_ack_up_to_a_number_that_comes_late_covers_what_timed_out() -> None:
     made = window("a")
     made.step(0.0)
