@@ -119,11 +119,12 @@ async def test_a_forked_child_has_nothing_but_its_output_and_its_private_pipe(
     assert {fd: target for fd, target in fds.items() if not target.startswith(ALLOWED_FDS.get(fd, "?"))} == {}
     pipes = [target for fd, target in fds.items() if fd in {"1", "3"}]
     assert fds["4"] == str(stage.folder / "bot1.lock")
+    # /dev/null, its log twice, its private pipe, the supervisor's socket
+    await until(lambda: _has_descriptors(template, 5), what="the template has closed what is its child's")
     template_fds = [*descriptors(template.pid).values()]
     assert not set(pipes) & set(template_fds)
     assert second.info.num_threads() == template.num_threads() == 1
     assert os.getsid(second.process.pid) == os.getpgid(second.process.pid) == second.process.pid
-    assert len(template_fds) == 5  # /dev/null, its log twice, its private pipe, the supervisor's socket
     await first.end()
     await second.end()
 
@@ -132,6 +133,10 @@ async def _has_become_a_child(made: Made) -> bool:
     return os.getsid(made.process.pid) == made.process.pid and descriptors(made.process.pid).keys() <= {
         *ALLOWED_FDS
     }
+
+
+async def _has_descriptors(process: psutil.Process, count: int) -> bool:
+    return len(descriptors(process.pid)) == count
 
 
 def descriptors(pid: int) -> dict[str, str]:
