@@ -64,11 +64,6 @@ class Channel:
         self._loop.add_reader(self._fd, self._readable)
         self._look_again()
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._socket.closed
-
     def send(self, parts: Sequence[bytes]) -> Sent:
         """Send one message without waiting; `GONE` too when the channel is closed."""
         try:

@@ -83,6 +83,7 @@ class Client:
         self._reopening: dict[Subscription, asyncio.Task[None]] = {}
         self._is_heard = False
         self._is_ping_due = False
+        self._is_closing = False
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -112,6 +113,7 @@ class Client:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give up the subscriptions and close."""
+        self._is_closing = True
         self._keeper.cancel()
         for task in self._reopening.values():
             task.cancel()
@@ -240,7 +242,7 @@ class Client:
         self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
         """See `subscription.Line`."""
-        if self._channel.is_closed:
+        if self._is_closing:
             raise SupervisorUnreachable("the client was closed")
         return self._tasks.create_task(self._open(subscription, method, params), name="open a subscription")
 
@@ -299,7 +301,7 @@ class Client:
     def _lost(self, subscription: Subscription) -> None:
         """Open it again, unless that is under way: one request however many frames complained."""
         subscription.lost()
-        if subscription not in self._reopening:
+        if subscription not in self._reopening and not self._is_closing:
             task = self._tasks.create_task(self._reopen(subscription), name=f"reopen {subscription.name}")
             self._reopening[subscription] = task
 

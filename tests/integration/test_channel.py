@@ -270,9 +270,9 @@ async def test_close_removes_the_reader_and_cancels_what_was_planned(context: Co
     retry, look = client._retry, client._look
     assert retry is not None
     assert look is not None
-    assert not client.is_closed
+    assert not client._socket.closed
     client.close()
-    assert client.is_closed
+    assert client._socket.closed
     assert retry.cancelled()
     assert look.cancelled()
     assert loop.remove_reader(fd) is False
@@ -297,7 +297,7 @@ async def test_a_receiver_may_close_the_channel(context: Context, endpoint: str)
     client.send([b"one"])
     client.send([b"two"])
     await ear.until(lambda: bool(ear.heard))
-    assert server.is_closed
+    assert server._socket.closed
     assert len(ear.heard) == 1
     client.close()
 

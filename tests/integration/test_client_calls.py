@@ -248,4 +248,4 @@ async def test_a_client_cancelled_in_its_hello_leaves_nothing_open(world: World)
     entering.cancel()
     await asyncio.wait([entering])
     assert entering.cancelled()
-    assert client._channel.is_closed
+    assert client._channel._socket.closed

@@ -179,6 +179,16 @@ async def test_a_subscription_that_may_not_be_opened_again_ends_with_the_refusal
         assert await ended(subscription) is failure
 
 
+async def test_a_subscription_lost_while_the_client_closes_is_not_opened_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten = encode(Error("not_subscribed", "you were forgotten", "bot"))
+    async with Client(world.endpoint) as client:
+        await client.subscribe("bot").open()
+        client._keeper.add_done_callback(lambda _: client._on_message([forgotten]))
+    assert not [record.message for record in caplog.records if record.name == "asyncio"]
+
+
 async def test_a_restart_in_the_middle_of_opening_again_is_followed_by_one_more(world: World) -> None:
     async with Client(world.endpoint) as client:
         subscription = client.subscribe("bot")

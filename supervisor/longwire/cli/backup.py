@@ -34,7 +34,7 @@ def backup(config: Path, target: Path, *, force: bool, as_json: bool) -> None:
     try:
         done = copy(source, target.absolute())
     except (sqlite3.Error, OSError, Damaged) as exc:
-        if isinstance(exc, Damaged) or (isinstance(exc, sqlite3.Error) and is_damage(exc)):
+        if is_damage(exc):
             text = f"{source} is damaged: {exc}; stop the supervisor, then `longwire recover`"
             raise ConfigError([Problem("supervisor.data_dir", text)]) from exc
         text = f"no backup was made: {exc}"

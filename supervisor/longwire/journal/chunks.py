@@ -96,8 +96,10 @@ def _verify(chunk: Chunk) -> None:
         raise Damaged(f"the row of event {chunk.first_seq} cannot be read: {exc}") from exc
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is damaged, or lacks what is always there: not busy, full or gone."""
+def is_damage(error: Exception) -> bool:
+    """Whether the file was found damaged, or without what is always there: not busy, full or gone."""
+    if isinstance(error, Damaged):
+        return True
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 

@@ -184,7 +184,7 @@ class _Copying:
         try:
             self._copy_rows(table, "ASC")
         except (sqlite3.Error, Damaged) as exc:
-            if self._saved is None or (isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc)):
+            if self._saved is None or not chunks.is_damage(exc):
                 raise
             self.copy.damaged_tables.append(table)
             with suppress(sqlite3.DatabaseError):  # what lies behind the damage

@@ -9,12 +9,13 @@ checked when they are read. So are the sealed keys, whose search ends in a commi
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from longwire.journal import chunks
 from longwire.journal.checksums import Damaged, unseal
 from longwire.journal.migrations import APPLICATION_ID, SCHEMA_VERSION
-from longwire.journal.wal import count_unread_commits
+from longwire.journal.wal import Frame
 from longwire_protocol.errors import ConfigError, Problem
 
 _REMEDY = (
@@ -101,13 +102,13 @@ def refuse_half_recovered(path: Path) -> None:
         raise refusal(path, f"is {aside.name}, too: `longwire recover` was interrupted; run it again")
 
 
-def refuse_damaged_wal(path: Path) -> None:
-    """Refuse a log of which more than a torn last commit is unreadable; nobody has the file open.
+def refuse_damaged_wal(path: Path, unread: Iterable[Frame]) -> None:
+    """Refuse a log of which more than a torn last commit is unread.
 
     Raises:
         ConfigError: acknowledged events would be lost silently.
     """
-    commits = count_unread_commits(path)
+    commits = sum(frame.is_end for frame in unread)
     if commits > 1:
         raise refusal(path, f"is damaged: {commits} commits of its -wal cannot be read; {_REMEDY}")
 

@@ -175,7 +175,7 @@ def _read_page(connection: sqlite3.Connection, after_seq: int, *, limit: int, ma
                 return Page(events, events[-1].seq)
             events.append(event)
     except (Damaged, sqlite3.Error) as exc:
-        if isinstance(exc, sqlite3.Error) and not chunks.is_damage(exc):
+        if not chunks.is_damage(exc):
             raise
         if events:
             return Page(events, events[-1].seq)

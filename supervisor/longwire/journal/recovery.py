@@ -34,7 +34,7 @@ def recover(path: Path) -> tuple[Copy, Path]:
     try:
         copy = salvage(path, saved)
     except (sqlite3.Error, Damaged) as exc:
-        if isinstance(exc, sqlite3.Error) and not is_damage(exc):
+        if not is_damage(exc):
             raise
         text = f"{path}: nothing can be saved of it: {exc}; put a backup in its place"
         raise ConfigError([Problem("supervisor.data_dir", text)]) from exc

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from longwire.journal.integrity import examine, refusal, refuse_damaged_wal, refuse_half_recovered
 from longwire.journal.migrations import SCHEMA_VERSION, migrate
-from longwire.journal.wal import cut_torn_tail, has_wal, wal_path
+from longwire.journal.wal import cut_torn_tail, has_wal, unread_frames, wal_path
 from longwire_protocol.errors import ConfigError, Problem
 
 __all__ = [
@@ -135,8 +135,9 @@ def _examined(path: Path) -> int:
     had_wal = has_wal(path)
     with closing(connect(path, mode="ro")) as connection:
         version = examine(connection, path, had_wal=had_wal)
-    refuse_damaged_wal(path)
-    cut_torn_tail(path)
+    unread = unread_frames(path)
+    refuse_damaged_wal(path, unread)
+    cut_torn_tail(path, unread)
     return version
 
 

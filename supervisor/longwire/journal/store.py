@@ -71,10 +71,8 @@ class Store:
     @property
     def is_checkpoint_due(self) -> bool:
         """Whether `checkpoint` should follow, because the WAL grows without it."""
-        frames = self._wal.frames
-        if self._fold is None:
-            return frames >= self._checkpoint_at
-        return self._fold.is_done or frames >= self._checkpoint_at + _CHECKPOINT_FRAMES
+        slack = 0 if self._fold is None else _CHECKPOINT_FRAMES
+        return self.is_fold_to_end or self._wal.frames >= self._checkpoint_at + slack
 
     @property
     def is_fold_to_end(self) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -67,36 +67,27 @@ class WalGauge:
         os.close(self._fd)
 
 
-def count_unread_commits(path: Path) -> int:
-    """Return how many commits lie behind what SQLite recovered of the log; over 1 means damage.
+def unread_frames(path: Path) -> list[Frame]:
+    """Return what lies in the log behind what SQLite recovered of it; over one commit means damage.
 
     To be called after a connection has read the database and was closed, and before another one writes.
     """
     try:
-        recovered = _recovered_frames(path)
+        with shm_path(path).open("rb") as shm:
+            shm.seek(_SHM_FRAMES_AT)
+            (recovered,) = _FRAMES.unpack(shm.read(_FRAMES.size))
         with wal_path(path).open("rb") as log:
-            return sum(frame.is_end for frame in wal_frames(log, after_frame=recovered))
+            return list(wal_frames(log, after_frame=recovered))
     except (FileNotFoundError, struct.error):
-        return 0
+        return []
 
 
-def cut_torn_tail(path: Path) -> None:
-    """Remove the frames behind what SQLite recovered, if a crash left any; under the same conditions."""
-    try:
-        recovered = _recovered_frames(path)
+def cut_torn_tail(path: Path, unread: Sequence[Frame]) -> None:
+    """Remove the unread frames, if a crash left any; under the same conditions."""
+    if unread:
         with wal_path(path).open("r+b") as log:
-            torn = next(wal_frames(log, after_frame=recovered), None)
-            if torn is not None:
-                log.truncate(torn.position - _FRAME_HEADER_BYTES)
-                os.fsync(log.fileno())
-    except (FileNotFoundError, struct.error):
-        return
-
-
-def _recovered_frames(path: Path) -> int:
-    with shm_path(path).open("rb") as shm:
-        shm.seek(_SHM_FRAMES_AT)
-        return int(_FRAMES.unpack(shm.read(_FRAMES.size))[0])
+            log.truncate(unread[0].position - _FRAME_HEADER_BYTES)
+            os.fsync(log.fileno())
 
 
 class Frame(NamedTuple):
