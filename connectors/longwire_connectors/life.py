@@ -17,10 +17,12 @@ from longwire_connectors.runtime import Child
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
 from longwire_protocol.frames import Bootstrap
 
+_decode = msgspec.msgpack.Decoder(Bootstrap).decode
+
 
 def live(data: bytes) -> None:
     """Run the child that the bootstrap in `data` describes; does not return."""
-    bootstrap = msgspec.msgpack.decode(data, type=Bootstrap)
+    bootstrap = _decode(data)
     setproctitle(f"longwire: {bootstrap.account} ({bootstrap.connector})")
     connector_class = find_connector(bootstrap.connector)
     options = bootstrap.options

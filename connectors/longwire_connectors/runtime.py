@@ -19,13 +19,13 @@ from time import time
 from typing import Any
 
 import msgspec
-import zmq
 
 from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
 from longwire_connectors.handover import HandOverWindow
-from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_connectors.line import OpenLine, ParentLine
+from longwire_protocol.channel import Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import FrameError
 from longwire_protocol.event import Bot
@@ -49,8 +49,7 @@ from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = logging.getLogger("longwire.child")
 
-_HIGH_WATER = 1000
-"""Frames queued towards the parent: a quarter of an hour of heartbeats, or batches of many events."""
+_decode = Decoder[ToChild](ToChild)
 
 _CLOSE_S = 3.0
 """How long a cancelled link may take to close its socket: a close handshake of one second and some CPU."""
@@ -124,15 +123,11 @@ class Child:
 
     # The life.
 
-    async def run(self) -> None:
+    async def run(self, *, open_line: OpenLine = ParentLine) -> None:
         """Live until the parent says stop or SIGTERM comes; the link is closed when this returns."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loose_end)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
-        socket = new_socket(context, zmq.DEALER, high_water=_HIGH_WATER)
-        socket.connect(self._bootstrap.endpoint)
-        self._decode = Decoder[ToChild](ToChild)
-        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._line = open_line(self._bootstrap.endpoint, self._on_message, self._flush)
         self._window = HandOverWindow(self._send_events, too_large=self._too_large)
         sdk = self._load()
         # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector over
@@ -149,7 +144,7 @@ class Child:
                 await self._is_stopping.wait()
                 await self._wind_down()
         finally:
-            await self._leave(context)
+            await self._leave()
 
     def _load(self) -> str:
         """Import the SDK and make the connector; a failure parks the account at its first attempt."""
@@ -183,7 +178,7 @@ class Child:
         await self._end_link(None)
         self._tell(Stopped())
 
-    async def _leave(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    async def _leave(self) -> None:
         if self._beat is not None:
             self._beat.cancel()
         if self._connector is not None:
@@ -194,14 +189,13 @@ class Child:
                 _log.exception("connector_not_closed")
         self._flush()
         self._window.close()
-        self._channel.close(linger_ms=200)
-        context.term()
+        self._line.close()
 
     # Frames.
 
     def _on_message(self, parts: list[bytes]) -> None:
         try:
-            frame = self._decode(parts[-1])
+            frame = _decode(parts[-1])
         except FrameError as exc:
             _log.error("unreadable_frame_from_parent", extra={"error": str(exc)})
             return
@@ -223,11 +217,11 @@ class Child:
         self._flush()
 
     def _send_events(self, frame: FromChild) -> Sent:
-        return Sent.FULL if self._outbox else self._channel.send([encode(frame)])
+        return Sent.FULL if self._outbox else self._line.send([encode(frame)])
 
     def _flush(self) -> None:
         while self._outbox:
-            if self._channel.send([self._outbox[0]]) is not Sent.OK:
+            if self._line.send([self._outbox[0]]) is not Sent.OK:
                 return
             self._outbox.popleft()
         self._window.flush()
@@ -242,7 +236,7 @@ class Child:
             else Heartbeat(link=LinkState.DOWN, unstored=unstored, counters=counters)
         )
         if not self._outbox:  # else the parent does not read, and this one would be old news
-            self._channel.send([encode(beat)])
+            self._line.send([encode(beat)])
         loop = asyncio.get_running_loop()
         self._beat = loop.call_later(self._bootstrap.heartbeat_interval_s, self._heartbeat)
 

@@ -15,6 +15,8 @@ import os
 import signal
 import socket
 import sys
+import time
+import traceback
 from array import array
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
@@ -23,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from longwire_connectors import lifeline
+from longwire_connectors.base import Connector
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
     Fork,
@@ -43,6 +46,9 @@ _LIFELINE_FD, _LOCK_FD, _FIRST_FREE_FD = 3, 4, 5
 _PASSED_FDS = 3
 _OUT_OF_THE_WAY = 16
 _STDOUT_FD, _STDERR_FD = 1, 2
+
+_THREADS_END_S, _LOOK_S = 1.0, 0.005
+"""How long threads of an import or a rehearsal that is over may take to end."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder[ToTemplate](ToTemplate).decode
@@ -152,15 +158,35 @@ def _prepare(connector: str) -> dict[str, Stamp]:
 
     setproctitle(f"longwire: template ({connector})")
     before = _descriptors()
-    life.find_connector(connector).preload()
-    threads = len(list(Path("/proc/self/task").iterdir()))
+    found = life.find_connector(connector)
+    found.preload()
+    _rehearse(found)
+    threads = _threads()
     if threads > 1:
         raise RuntimeError(f"importing it started {threads - 1} threads")
     if kept := _descriptors() - before:
         raise RuntimeError(f"importing it opened {', '.join(sorted(kept))} and did not close it")
+    gc.unfreeze()  # a child freezes what it has imported, and so did those of the rehearsal
     gc.collect()
     gc.freeze()
     return _sources()
+
+
+def _rehearse(connector: type[Connector]) -> None:
+    from longwire_connectors import rehearsal  # noqa: PLC0415  only an armed process may take its time
+
+    try:
+        rehearsal.rehearse(connector)
+    except Exception:  # noqa: BLE001  its children only cost more
+        traceback.print_exc()
+
+
+def _threads() -> int:
+    """Return how many threads there are, once those that are just ending have ended."""
+    ends_at = time.monotonic() + _THREADS_END_S
+    while (count := len(list(Path("/proc/self/task").iterdir()))) > 1 and time.monotonic() < ends_at:
+        time.sleep(_LOOK_S)
+    return count
 
 
 def _descriptors() -> set[str]:

@@ -223,6 +223,23 @@ async def test_what_cannot_be_forked_from_is_said_and_the_child_is_a_fresh_proce
         assert await child.end() == 1
 
 
+async def test_a_rehearsal_that_fails_costs_memory_and_nothing_else(stage: Stage, log: LogCapture) -> None:
+    stage.install_plugin(
+        """pass
+
+    from msgspec.structs import replace
+    declaration = replace(LoopbackConnector.declaration, platform="lark", options=dict)
+
+    def __init__(self, options, host):
+        raise RuntimeError("no rehearsal of mine")"""
+    )
+    made = await stage.make("plugin")
+    assert stage.template_of(made) is not None
+    said = [entry.get("text", "") for entry in log.entries if entry.get("template") == "plugin"]
+    assert any("no rehearsal of mine" in text for text in said)
+    assert await made.end() == 1
+
+
 async def test_a_template_that_hangs_is_done_without(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await stage.make()
     template = stage.template_of(first)

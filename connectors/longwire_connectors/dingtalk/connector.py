@@ -6,6 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
@@ -43,6 +44,7 @@ class DingTalkConnector(Connector):
     def preload(cls) -> None:
         """See `Connector.preload`."""
         _load()
+        webcall.prepare()
 
     def load(self) -> str:
         """See `Connector.load`."""

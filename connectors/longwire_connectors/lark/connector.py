@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.lark import sdk
 from longwire_connectors.lark.openapi import OpenApi
@@ -38,6 +39,7 @@ class LarkConnector(Connector):
         """See `Connector.preload`."""
         sdk.load()
         import_module("longwire_connectors.lark.session")
+        webcall.prepare()
 
     def load(self) -> str:
         """Import the SDK; see `sdk.load`."""
