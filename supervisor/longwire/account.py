@@ -16,7 +16,7 @@ from longwire.backoff import Backoff
 from longwire.child import Child, Yard
 from longwire.config import AccountConfig
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
-from longwire.pacing import CrowdGate, RateGate, Turn
+from longwire.pacing import ConnectGates, CrowdGate, Turn
 from longwire.status import AccountStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
@@ -61,8 +61,8 @@ class Premises(msgspec.Struct, frozen=True):
     tasks: asyncio.TaskGroup
     starts: CrowdGate
     """Processes booting at once."""
-    connects: Callable[[str], RateGate]
-    """The pace of new connections, by connector."""
+    connects: ConnectGates
+    """The pace of new connections."""
     changed: Callable[[Account], None]
     """Told after each change of state."""
 
@@ -269,9 +269,11 @@ class Account:
     def _carry_out(self, action: Action) -> None:
         match action:
             case Action.SPAWN:
-                self._turn = self._premises.starts.ask(self._spawn_soon)
+                self._turn = self._premises.starts.ask(self._spawn_soon, tenant=self.config.tenant)
             case Action.CONNECT:
-                self._turn = self._premises.connects(self.config.connector).ask(self._connect)
+                self._turn = self._premises.connects.ask(
+                    self._connect, connector=self.config.connector, tenant=self.config.tenant
+                )
             case Action.STOP_CHILD:
                 self._stop_child()
             case Action.KILL_CHILD:

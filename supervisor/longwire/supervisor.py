@@ -40,7 +40,7 @@ from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
 from longwire.memory import MemoryGuard
-from longwire.pacing import CrowdGate, RateGate, TokenBucket
+from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
 from longwire.templates import Nursery
@@ -90,7 +90,6 @@ class Supervisor:
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
         self._is_up = False
-        self._gates: dict[str, RateGate] = {}
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -186,6 +185,7 @@ class Supervisor:
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
+        self._connects = self._connect_gates()
         nursery = Nursery(child_environment(self._environ), locks=self._locks())
         yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
@@ -217,8 +217,7 @@ class Supervisor:
         finally:
             _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
             await self._fleet.wind_down()
-            for gate in self._gates.values():
-                gate.close()
+            self._connects.close()
             watch.close()
             await nursery.close()
             hub.close()
@@ -247,19 +246,20 @@ class Supervisor:
             states=self._journal,
             tasks=tasks,
             starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
-            connects=self._gate,
+            connects=self._connects,
             changed=changed,
         )
 
-    def _gate(self, connector: str) -> RateGate:
-        gate = self._gates.get(connector)
-        if gate is None:
-            settings = self._config.supervisor
-            bucket = TokenBucket(
-                rate_per_s=settings.connect_rate_per_s, burst=settings.connect_burst, now=self.now()
-            )
-            gate = self._gates[connector] = RateGate(bucket)
-        return gate
+    def _connect_gates(self) -> ConnectGates:
+        settings = self._config.supervisor
+
+        def bucket(rate_per_s: float, burst: int) -> TokenBucket:
+            return TokenBucket(rate_per_s=rate_per_s, burst=burst, now=self.now())
+
+        return ConnectGates(
+            of_connector=partial(bucket, settings.connect_rate_per_s, settings.connect_burst),
+            of_tenant=partial(bucket, settings.tenant_connect_rate_per_s, settings.tenant_connect_burst),
+        )
 
     def _make_keeper(self) -> Keeper:
         settings = self._config.supervisor

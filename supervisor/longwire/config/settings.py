@@ -35,6 +35,13 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     connect_burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
     """Connections of a connector that may be opened at once before the rate bites. 50: a second's worth."""
 
+    tenant_connect_rate_per_s: Annotated[float, msgspec.Meta(gt=0.0, le=10_000.0)] = 50.0
+    """The same for one tenant's accounts of a connector. 50: a tenant that is alone has the whole rate; where
+    several wait they take turns anyway."""
+
+    tenant_connect_burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
+    """Connections of one tenant's accounts of a connector that may be opened at once."""
+
     dedup_window_s: Annotated[float, msgspec.Meta(ge=1.0, le=30 * _DAY_S)] = _DAY_S
     """For how long a redelivery is recognised, at least. 86,400: Lark delivers for the last time after 7 h; a
     key costs 2 bytes of memory and 20 of disk meanwhile."""
