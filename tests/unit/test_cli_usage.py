@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,23 @@ class TestUsage:
 
         assert result.exit_code == 0
         assert "Come later." in result.stdout
+
+    def test_the_supervisor_imports_nothing_heavy_until_it_is_used(self) -> None:
+        program = (
+            "import sys, click; from longwire.cli.main import main;"
+            "main.get_command(click.Context(main), 'run');"
+            "heavy = {'aiohttp', 'rich', 'prometheus_client', 'requests', 'websockets'};"
+            "print(heavy & sys.modules.keys()); import rich"
+        )
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program], capture_output=True, check=True, text=True
+        )
+        assert done.stdout == "set()\n"
+
+    def test_what_is_there_already_is_not_kept_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(main, "_verbs", {"now": Verb("json:dumps", "Now.", without="json")})
+        assert isinstance(main, LazyGroup)
+        assert main.get_command(click.Context(main), "now") is json.dumps
 
     def test_version_is_printed(self, longwire: Longwire) -> None:
         assert longwire("--version").exit_code == 0
