@@ -39,6 +39,8 @@ from longwire_protocol.frames import (
 
 _ROUNDS = 12
 """CPython 3.11 specialises what was called eight times, and then needs to see it run."""
+_EVENTS = 10
+"""In each round, one after the other."""
 _TIMEOUT_S = 20.0
 _GRACE_S = 2.0
 _AFTERWARDS_S = 0.02
@@ -72,11 +74,11 @@ class _Part(msgspec.Struct, frozen=True):
 _PARTS = {
     "lark": _Part(
         lambda url: {"app_id": _APP, "app_secret": "rehearsal", "domain": url},
-        lambda simulator: simulator.inject_lark(LarkEvent(app=_APP)),
+        lambda simulator: simulator.inject_lark(LarkEvent(app=_APP, count=_EVENTS)),
     ),
     "dingtalk": _Part(
         lambda url: {"client_id": _APP, "client_secret": "rehearsal", "api_base": url},
-        lambda simulator: simulator.inject_dingtalk(DingTalkEvent(app=_APP)),
+        lambda simulator: simulator.inject_dingtalk(DingTalkEvent(app=_APP, count=_EVENTS)),
     ),
 }
 
@@ -132,8 +134,10 @@ class _Parent:
             case LinkLost():
                 self._say(Stop(grace_s=_GRACE_S))
             case HandOver() as frame:
-                self._say(Stored(frame.events[-1].number))
-                self._loop.call_later(_AFTERWARDS_S, self._say, Stop(grace_s=_GRACE_S))
+                number = frame.events[-1].number
+                self._say(Stored(number))
+                if number == _EVENTS:
+                    self._loop.call_later(_AFTERWARDS_S, self._say, Stop(grace_s=_GRACE_S))
             case _:
                 pass
         return Sent.OK

@@ -50,6 +50,9 @@ _STDOUT_FD, _STDERR_FD = 1, 2
 _THREADS_END_S, _LOOK_S = 1.0, 0.005
 """How long threads of an import or a rehearsal that is over may take to end."""
 
+_kept: list[object] = []
+"""Fills the holes in our memory; see `holes`."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder[ToTemplate](ToTemplate).decode
 
@@ -154,7 +157,7 @@ def _prepare(connector: str) -> dict[str, Stamp]:
     """
     from setproctitle import setproctitle  # noqa: PLC0415  only an armed process may take its time
 
-    from longwire_connectors import life  # noqa: PLC0415
+    from longwire_connectors import holes, life  # noqa: PLC0415
 
     setproctitle(f"longwire: template ({connector})")
     before = _descriptors()
@@ -168,6 +171,7 @@ def _prepare(connector: str) -> dict[str, Stamp]:
         raise RuntimeError(f"importing it opened {', '.join(sorted(kept))} and did not close it")
     gc.unfreeze()  # a child freezes what it has imported, and so did those of the rehearsal
     gc.collect()
+    _kept.extend(holes.fill())
     gc.freeze()
     return _sources()
 
