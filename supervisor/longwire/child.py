@@ -14,8 +14,9 @@ import structlog
 from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
+from longwire.interpreter import protocol_mismatch
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.templates import Nursery
+from longwire.templates import Kind, Nursery
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
@@ -143,7 +144,7 @@ class Child:
         try:
             self._process = await yard.nursery.make(
                 config.account,
-                config.connector,
+                Kind(config.connector, config.settings.python),
                 is_forked=config.settings.isolation == "fork",
                 on_exit=self._exited,
             )
@@ -245,7 +246,7 @@ class Child:
 
     def _hello(self, hello: Hello) -> None:
         if hello.protocol != CHILD_PROTOCOL:
-            text = f"the child speaks version {hello.protocol}, we speak {CHILD_PROTOCOL}: restart us"
+            text = protocol_mismatch(hello.protocol, self._config.settings.python)
             self._owner.child_hung(self, _failure("version_mismatch", text))
             return
         self.vitals.sdk = hello.sdk

@@ -46,7 +46,6 @@ from longwire.status import Status, SupervisorStatus
 from longwire.templates import Nursery
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
-from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import AddressError, ConfigError, Problem
 from longwire_protocol.version import __version__
 
@@ -68,7 +67,6 @@ class Supervisor:
 
     Args:
         config: checked.
-        specs: the installed connectors by name.
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
     """
@@ -77,12 +75,10 @@ class Supervisor:
         self,
         config: Config,
         *,
-        specs: Mapping[str, ConnectorSpec],
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
     ) -> None:
         self._config = config
-        self._specs = specs
         self._environ = environ
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
@@ -111,19 +107,14 @@ class Supervisor:
         """Return the monotonic clock."""
         return asyncio.get_running_loop().time()
 
-    def platform_methods(self, connector: str) -> tuple[str, ...]:
-        """Return the commands that a connector declares."""
-        return tuple(self._specs[connector].methods)
-
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
 
-    def reload(self, config: Config, specs: Mapping[str, ConnectorSpec]) -> None:
+    def reload(self, config: Config) -> None:
         """Take over the accounts of another configuration; `[supervisor]` counts at the next start only."""
         if config.supervisor != self._config.supervisor:
             _log.warning("reload_needs_restart", table="supervisor")
-        self._specs = {**self._specs, **specs}
         self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
         self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
         if not self._is_up:
@@ -278,7 +269,7 @@ class Supervisor:
             user_action=status.user_action,
             attempt=status.attempt or None,
         )
-        self._intake.report(status, platform=self._specs[status.connector].platform)
+        self._intake.report(status, platform=account.config.platform)
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
         known = self._fleet.accounts.get(account)

@@ -1,9 +1,9 @@
 """Templates as the supervisor sees them: processes from which children are forked.
 
-There is one for each connector, started when it is first needed. One that has died, or whose files were
-upgraded, is replaced; the old one lives on, for nothing but to wait for its children, until the last of them
-has exited. Where none can be had, the children are fresh processes, and that is said loudly: it costs seconds
-and up to 150 megabytes each.
+There is one for each connector and interpreter, started when it is first needed. One that has died, or whose
+files were upgraded, is replaced; the old one lives on, for nothing but to wait for its children, until the
+last of them has exited. Where none can be had, the children are fresh processes, and that is said loudly: it
+costs seconds and up to 150 megabytes each.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from longwire.childlog import ChildLog
+from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
 from longwire.lock import lock_account
 from longwire.process import Endowment, Process, spawn
 from longwire_protocol.forking import (
@@ -59,10 +61,19 @@ _REFUSED_S = 60.0
 _CAN_FORK = sys.platform == "linux"
 """macOS has no pidfds, and its own libraries must not be used behind a fork."""
 
-_COMMAND = (sys.executable, "-P", "-m", "longwire_connectors.template")
+_TEMPLATE = ("-P", "-m", "longwire_connectors.template")
+_CHILD = ("-P", "-m", "longwire_connectors")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder[FromTemplate](FromTemplate).decode
+
+
+class Kind(NamedTuple):
+    """What children of one template have in common."""
+
+    connector: str
+    python: str | None
+    """The interpreter that runs it; `None` for our own."""
 
 
 class TemplateUnfit(Exception):
@@ -73,8 +84,8 @@ class Template:
     """One template process.
 
     Args:
-        connector: what it imports.
-        environment: all of its environment, and so of its children's.
+        kind: what it imports, and with which interpreter.
+        environment: what its environment, and so its children's, is taken from.
         on_end: told once when its process is gone.
 
     Raises:
@@ -83,12 +94,12 @@ class Template:
 
     def __init__(
         self,
-        connector: str,
+        kind: Kind,
         *,
         environment: Mapping[str, str],
         on_end: Callable[[Template], None],
     ) -> None:
-        self.connector = connector
+        self.kind = kind
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
         self._ids = itertools.count(1)
@@ -108,8 +119,14 @@ class Template:
         ours.setblocking(False)
         try:
             self._process = spawn(
-                lambda fd: [*_COMMAND, str(fd), str(theirs.fileno()), connector],
-                environment=environment,
+                lambda fd: [
+                    program_of(kind.python),
+                    *_TEMPLATE,
+                    str(fd),
+                    str(theirs.fileno()),
+                    kind.connector,
+                ],
+                environment=environment_for(kind.python, environment),
                 on_exit=self._exited,
                 pass_fds=(theirs.fileno(),),
             )
@@ -120,7 +137,7 @@ class Template:
             theirs.close()
         self._socket = ours
         self._loop.add_reader(ours.fileno(), self._readable)
-        self._logs = ChildLog(self._process.log_fd, redact=Redactor([]), context={"template": connector})
+        self._logs = ChildLog(self._process.log_fd, redact=Redactor([]), context={"template": kind.connector})
         self._deadline = self._loop.call_later(_WARM_S, self._refuse, f"not ready within {_WARM_S:g} s")
 
     @property
@@ -209,16 +226,21 @@ class Template:
             if not data:
                 self._lost()
                 return
-            self._hear(_decode(data), fds)
+            try:
+                message = _decode(data)
+            except msgspec.MsgspecError as exc:  # of an interpreter with another release
+                for fd in fds:
+                    os.close(fd)
+                self._refuse(f"it says what we do not understand: {exc}{install_hint(self.kind.python)}")
+            else:
+                self._hear(message, fds)
 
     def _hear(self, message: FromTemplate, fds: list[int]) -> None:
         match message:
             case Warm():
                 self._deadline.cancel()
                 if message.protocol != CHILD_PROTOCOL:
-                    self._refuse(
-                        f"it speaks version {message.protocol}, we speak {CHILD_PROTOCOL}: restart us"
-                    )
+                    self._refuse(protocol_mismatch(message.protocol, self.kind.python))
                 elif not self._warm.done():
                     self._stamps = message.sources
                     self._warm.set_result(message)
@@ -313,7 +335,7 @@ class Template:
             self._lost()
         self._logs.close()
         level = _log.info if self._is_retired else _log.error
-        level("template_exited", connector=self.connector, code=code)
+        level("template_exited", **self.kind._asdict(), code=code)
         self._ended.set()
         self._on_end(self)
 
@@ -322,7 +344,7 @@ class Nursery:
     """Makes children: forked from their connector's template where that is wanted and possible.
 
     Args:
-        environment: all of theirs.
+        environment: what theirs is taken from.
         locks: a folder of ours for the locks of the accounts.
     """
 
@@ -330,28 +352,34 @@ class Nursery:
         self._environment = environment
         self._locks = locks
         self._loop = asyncio.get_running_loop()
-        self._templates: dict[str, Template] = {}
+        self._templates: dict[Kind, Template] = {}
         self._alive: set[Template] = set()
 
     async def make(
-        self, account: str, connector: str, *, is_forked: bool, on_exit: Callable[[int | None], None]
+        self, account: str, kind: Kind, *, is_forked: bool, on_exit: Callable[[int | None], None]
     ) -> Process:
         """Return a child that waits for its bootstrap.
+
+        Args:
+            account: whose.
+            kind: its connector, and the interpreter that runs it.
+            is_forked: whether a fork is wanted.
+            on_exit: see `Process`.
 
         Raises:
             OSError: the system cannot make a process now, or one of the account is still there.
         """
         if is_forked and _CAN_FORK:
             try:
-                template = await self._template(connector)
+                template = await self._template(kind)
                 await template.warmed()
                 return await template.fork(lock_account(self._locks, account), on_exit=on_exit)
             except TemplateUnfit as exc:
-                _log.error("template_unfit", connector=connector, text=str(exc), used="a fresh process")
+                _log.error("template_unfit", **kind._asdict(), text=str(exc), used="a fresh process")
         lock_fd = lock_account(self._locks, account)
         return spawn(
-            lambda fd: [sys.executable, "-P", "-m", "longwire_connectors", str(fd), str(lock_fd)],
-            environment=self._environment,
+            lambda fd: [program_of(kind.python), *_CHILD, str(fd), str(lock_fd)],
+            environment=environment_for(kind.python, self._environment),
             on_exit=on_exit,
             lock_fd=lock_fd,
         )
@@ -363,22 +391,22 @@ class Nursery:
             template.close()
         await asyncio.gather(*(template.ended() for template in alive))
 
-    async def _template(self, connector: str) -> Template:
-        """Return the connector's template, another one where the present one is of no use any more."""
-        template = self._templates.get(connector)
+    async def _template(self, kind: Kind) -> Template:
+        """Return the template of a kind, another one where the present one is of no use any more."""
+        template = self._templates.get(kind)
         if template is not None and template.is_usable:
             is_outdated = await asyncio.to_thread(template.is_outdated)
             if not is_outdated and template.is_usable:
                 return template
-        if self._templates.get(connector) is not template:
-            return self._templates[connector]  # somebody else has replaced it meanwhile
+        if self._templates.get(kind) is not template:
+            return self._templates[kind]  # somebody else has replaced it meanwhile
         if template is not None:
             if template.refusal is not None and self._loop.time() < template.refused_until:
                 raise TemplateUnfit(template.refusal)
-            _log.info("template_replaced", connector=connector, pid=template.pid)
+            _log.info("template_replaced", **kind._asdict(), pid=template.pid)
             template.retire()
-        template = self._templates[connector] = Template(
-            connector, environment=self._environment, on_end=self._alive.discard
+        template = self._templates[kind] = Template(
+            kind, environment=self._environment, on_end=self._alive.discard
         )
         self._alive.add(template)
         return template

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -142,14 +141,14 @@ def test_failing_helper_is_a_clear_error(code: str, message: str) -> None:
     timeout_s = 0.2 if "sleep" in code else 30.0
 
     with pytest.raises(ConfigError, match="could not be listed") as caught:
-        load_specs(timeout_s, command=[sys.executable, "-c", code])
+        load_specs(timeout_s=timeout_s, arguments=["-c", code])
 
     assert message in str(caught.value)
 
 
 def test_missing_interpreter_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        load_specs(command=["/no/such/python"])
+        load_specs("/no/such/python")
 
 
 class Colour(enum.Enum):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
+import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -14,12 +16,13 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from harness.interpreters import script
 from harness.processes import is_alive
 from harness.waiting import DEADLINE_S, until
 from longwire import templates
 from longwire.environment import child_environment
 from longwire.process import Process
-from longwire.templates import Nursery
+from longwire.templates import Kind, Nursery
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
 
 ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
@@ -63,11 +66,21 @@ class Stage:
         self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)}, locks=folder)
         self._accounts = count()
 
-    async def make(self, connector: str = "loopback", *, account: str | None = None) -> Made:
+    async def make(
+        self,
+        connector: str = "loopback",
+        *,
+        account: str | None = None,
+        python: str | None = None,
+        is_forked: bool = True,
+    ) -> Made:
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(DEADLINE_S):
             process = await self.nursery.make(
-                account or f"bot{next(self._accounts)}", connector, is_forked=True, on_exit=ended.set_result
+                account or f"bot{next(self._accounts)}",
+                Kind(connector, python),
+                is_forked=is_forked,
+                on_exit=ended.set_result,
             )
         os.set_blocking(process.log_fd, False)
         return Made(process, ended)
@@ -258,3 +271,52 @@ async def test_a_fork_that_nobody_waits_for_any_more_leaves_nothing(stage: Stage
 
 async def _are_children(process: psutil.Process, count: int) -> bool:
     return len(process.children()) == count
+
+
+@pytest.mark.timeout(300)
+async def test_each_interpreter_has_a_template_of_its_own(stage: Stage, other_python: str) -> None:
+    ours = await stage.make("lark")
+    forked = [await stage.make("lark", python=other_python) for _ in range(2)]
+    spawned = await stage.make("lark", python=other_python, is_forked=False)
+    first, second = (stage.template_of(made) for made in forked)
+    assert first is not None
+    assert first == second != stage.template_of(ours)
+    assert stage.template_of(spawned) is None
+    environment = str(Path(other_python).parents[1])
+    programs = [made.info.cmdline()[0].startswith(environment) for made in (ours, spawned)]
+    assert programs == [False, True]
+    modules = await asyncio.to_thread(Path(f"/proc/{first.pid}/maps").read_text)
+    assert f"{environment}/lib/" in modules
+    for made in (ours, *forked, spawned):
+        assert await made.end() == 1
+
+
+OTHER_RELEASE = """
+import os, socket, sys
+socket.socket(fileno=int(sys.argv[5])).send({message!r})
+os.read(int(sys.argv[4]), 1)
+"""
+"""A template that says one thing and ends when its private pipe is closed."""
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (b"\x83\xa4kind\xa4warm\xa8protocol\x63\xa7sources\x80", "it speaks version 99"),
+        (b"\x81\xa4kind\xa5hello", "what we do not understand"),
+        (b"\xc1", "what we do not understand"),
+    ],
+)
+async def test_a_template_of_another_release_is_refused_with_where_to_install_ours(
+    stage: Stage, log: LogCapture, message: bytes, text: str
+) -> None:
+    template = shlex.quote(OTHER_RELEASE.format(message=message))
+    body = f'[ "$3" = longwire_connectors.template ] && exec {sys.executable} -c {template} "$@"\n'
+    python = await asyncio.to_thread(script, stage.folder, f'{body}exec {sys.executable} "$@"')
+    made = await stage.make(python=python)
+    assert stage.template_of(made) is None
+    (said,) = [entry for entry in log.entries if entry["event"] == "template_unfit"]
+    assert text in said["text"]
+    assert f"{python} -m pip install" in said["text"]
+    assert said["python"] == python
+    assert await made.end() == 1

@@ -35,6 +35,6 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
 def _read(path: Path) -> Config | ConfigError:
     try:
-        return load(path, specs=load_specs(), environ=os.environ)
+        return load(path, specs=load_specs, environ=os.environ)
     except ConfigError as exc:
         return exc
