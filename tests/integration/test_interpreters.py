@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
 from harness.interpreters import script
-from longwire.config import load_specs
+from harness.waiting import until
+from longwire.config import Describer
 from longwire_protocol.errors import ConfigError
 from longwire_protocol.version import CHILD_PROTOCOL, __version__
 
@@ -19,7 +21,7 @@ def test_a_virtual_environments_python_is_asked_and_not_what_it_links_to(bare_ve
     assert bare_venv.is_symlink()
 
     with pytest.raises(ConfigError, match="No module named 'longwire_connectors'") as caught:
-        load_specs(str(bare_venv))
+        Describer()(str(bare_venv))
 
     assert f"{bare_venv} -m pip install 'longwire=={__version__}'" in str(caught.value)
 
@@ -28,11 +30,11 @@ def test_our_modules_are_not_lent_to_another_interpreter(bare_venv: Path) -> Non
     lent = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), "PYTHONHOME": sys.base_prefix}
 
     with pytest.raises(ConfigError, match="No module named 'longwire_connectors'"):
-        load_specs(str(bare_venv), environ=lent)
+        Describer(environ=lent)(str(bare_venv))
 
 
 def test_connectors_are_listed_by_another_interpreter(other_python: str) -> None:
-    specs = load_specs(other_python)
+    specs = Describer()(other_python)
 
     assert {"lark", "dingtalk", "loopback"} <= specs.keys()
     assert specs["lark"].distribution == f"longwire {__version__}"
@@ -52,7 +54,7 @@ def test_what_cannot_be_used_says_what_to_do(tmp_path: Path, body: str, message:
     timeout_s = 0.3 if "sleep" in body else 30.0
 
     with pytest.raises(ConfigError, match=message) as caught:
-        load_specs(python, timeout_s=timeout_s)
+        Describer(timeout_s=timeout_s)(python)
 
     assert python in str(caught.value)
 
@@ -62,4 +64,21 @@ def test_what_is_no_program_is_an_error(tmp_path: Path) -> None:
 
     for path, message in ((tmp_path / "python", "Permission denied"), (tmp_path / "none", "No such file")):
         with pytest.raises(ConfigError, match=message):
-            load_specs(str(path))
+            Describer()(str(path))
+
+
+async def test_an_interpreter_that_hangs_is_not_waited_for_after_an_interruption(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    python = script(tmp_path, f"touch {asked}; sleep 600 & sleep 600")
+    describer = Describer(timeout_s=600.0)
+    asking = asyncio.create_task(asyncio.to_thread(describer, python), name="asking")
+
+    async def is_asked() -> bool:
+        return await asyncio.to_thread(asked.exists)
+
+    await until(is_asked, what="it was started")
+    describer.interrupt()
+    with pytest.raises(ConfigError, match="exit status -9"):
+        await asking
+    with pytest.raises(ConfigError, match="interrupted"):
+        describer()

@@ -14,7 +14,7 @@ import click
 import structlog
 
 from longwire import logs
-from longwire.config import Config, load, load_specs
+from longwire.config import Config, Describer, load
 from longwire.logbook import Logbook
 from longwire.supervisor import Supervisor
 from longwire_protocol.errors import ConfigError
@@ -39,7 +39,7 @@ _log = structlog.get_logger("longwire.supervisor")
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
     """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
     signal.signal(signal.SIGTERM, _leave)  # PID 1 of a container has no default action
-    config = load(config_path, specs=load_specs, environ=os.environ)
+    config = load(config_path, specs=Describer(), environ=os.environ)
     secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
     logbook = Logbook()
     logs.configure(
@@ -87,8 +87,12 @@ async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) ->
     while True:
         await hangups.wait()
         hangups.clear()
+        describer = Describer()
         try:
-            config = await asyncio.to_thread(load, path, specs=load_specs, environ=os.environ)
+            config = await asyncio.to_thread(load, path, specs=describer, environ=os.environ)
+        except asyncio.CancelledError:
+            describer.interrupt()  # the thread would hold up the end of the process
+            raise
         except ConfigError as exc:
             for problem in exc.problems:
                 _log.error("reload_refused", place=problem.place, problem=problem.message)

@@ -38,7 +38,7 @@ def load(
 
     Args:
         path: the TOML file; relative paths in it count from its folder.
-        specs: asks an interpreter for its connectors, as `load_specs` does; each that the file names, once.
+        specs: asks an interpreter for its connectors, as a `Describer` does; each that the file names, once.
         environ: where `env:` secrets are.
         read_config: reads the file.
         read_secret: reads the files of `file:` secrets.
