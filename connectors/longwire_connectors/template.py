@@ -148,8 +148,9 @@ def _prepare(connector: str) -> dict[str, Stamp]:
     """
     from setproctitle import setproctitle  # noqa: PLC0415  only an armed process may take its time
 
-    from longwire_connectors import life  # noqa: PLC0415
+    from longwire_connectors import childlog, life  # noqa: PLC0415
 
+    childlog.configure(level="info", secrets=[])  # what goes wrong in an import is to be told as such
     setproctitle(f"longwire: template ({connector})")
     before = _descriptors()
     life.find_connector(connector).preload()
