@@ -35,6 +35,7 @@ from longwire_protocol.forking import (
     ToTemplate,
     Unfit,
     Warm,
+    memory_of,
     stamp_of,
 )
 from longwire_protocol.version import CHILD_PROTOCOL
@@ -79,7 +80,7 @@ class Template:
         except Exception as exc:  # noqa: BLE001  # foreign code; its error is the answer
             self._tell(Unfit(f"{type(exc).__name__}: {exc}"))
             return False
-        self._tell(Warm(CHILD_PROTOCOL, sources))
+        self._tell(Warm(CHILD_PROTOCOL, sources, memory_of("self").own_bytes))
         return True
 
     def serve(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import signal
 import time
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import structlog
@@ -16,7 +16,8 @@ from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
 from longwire.interpreter import protocol_mismatch
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.templates import Kind, Nursery
+from longwire.nursery import Nursery
+from longwire.templates import Kind
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
@@ -163,6 +164,16 @@ class Child:
     def pid(self) -> int:
         """The process."""
         return self._process.pid
+
+    @property
+    def template_pid(self) -> int | None:
+        """The template that forked it; `None` for a fresh process."""
+        return self._process.template_pid
+
+    @property
+    def isolation(self) -> Literal["fork", "spawn"]:
+        """How it was really made."""
+        return "spawn" if self.template_pid is None else "fork"
 
     def connect(self) -> None:
         """Let it make an attempt."""

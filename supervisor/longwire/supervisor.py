@@ -40,10 +40,10 @@ from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
 from longwire.memory import MemoryGuard
+from longwire.nursery import Nursery
 from longwire.pacing import CrowdGate, RateGate, TokenBucket
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
-from longwire.templates import Nursery
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.errors import AddressError, ConfigError, Problem
@@ -177,7 +177,7 @@ class Supervisor:
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
-        nursery = Nursery(child_environment(self._environ), locks=self._locks())
+        self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
         yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
@@ -312,6 +312,7 @@ class Supervisor:
             clients=self._control.clients,
             subscriptions=self._deliveries.count,
             rss_bytes=_rss_bytes(),
+            templates=self._nursery.status(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

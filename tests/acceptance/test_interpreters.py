@@ -52,14 +52,26 @@ async def test_two_environments_with_other_versions_are_online_side_by_side(
     await longwire.start()
     await longwire.until_online()
     environment = Path(other_python).parents[1]
+    templates = {
+        template["pid"]: template for template in (await longwire.status())["supervisor"]["templates"]
+    }
+    assert len(templates) == (4 if isolation == "fork" else 0)
     for name in longwire.accounts:
         account = await longwire.account(name)
         place, platform = name.split("-")
         websockets = files_of(account["pid"], "websockets")
         assert websockets, "its compiled module shows where it comes from"
         assert {path.is_relative_to(environment) for path in websockets} == {place == "other"}
-        is_forked = psutil.Process(account["pid"]).ppid() != longwire.program.pid
-        assert is_forked == (isolation == "fork")
+        assert account["isolation"] == isolation
+        assert account["python"] == (other_python if place == "other" else None)
+        parent = psutil.Process(account["pid"]).ppid()
+        assert account["template_pid"] == (parent if isolation == "fork" else None)
+        if isolation == "fork":
+            template = templates[parent]
+            assert (template["state"], template["children"]) == ("ready", 1)
+            assert (template["connector"], template["python"]) == (account["connector"], account["python"])
+        else:
+            assert parent == longwire.program.pid
         sdk = {"lark": "lark-oapi", "ding": "dingtalk-stream"}[platform]
         expected = OTHER_VERSIONS[sdk] if place == "other" else version(sdk)
         assert account["sdk"].startswith(f"{sdk} {expected}")

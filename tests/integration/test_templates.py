@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import structlog
@@ -21,9 +23,11 @@ from harness.processes import is_alive
 from harness.waiting import DEADLINE_S, until
 from longwire import templates
 from longwire.environment import child_environment
+from longwire.nursery import Nursery
 from longwire.process import Process
-from longwire.templates import Kind, Nursery
+from longwire.templates import Kind
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
+from longwire_protocol.forking import Warm
 
 ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
 """All that a child has before it makes anything of its own: output, its private pipe, its lock."""
@@ -31,11 +35,17 @@ ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": 
 PLUGIN = """
 from longwire_connectors.loopback import LoopbackConnector
 
+HOARD = []
+
 class Plugin(LoopbackConnector):
     @classmethod
     def preload(cls):
         {preload}
 """
+
+
+GROWING = "__import__('os').register_at_fork(after_in_parent=lambda: HOARD.append(b'x' * 50 * 2**20))"
+"""At each fork 50 MiB more."""
 
 
 class Made:
@@ -214,6 +224,42 @@ async def test_an_upgrade_brings_a_new_template_and_the_old_one_waits_for_its_ch
     assert await after.end() == 1
 
 
+async def test_a_template_that_has_grown_is_replaced_and_the_figures_are_told(
+    stage: Stage, log: LogCapture
+) -> None:
+    stage.install_plugin(GROWING)
+    before = await stage.make("plugin")  # while this is made it grows
+    old = stage.template_of(before)
+    after = await stage.make("plugin")
+    new = stage.template_of(after)
+    assert old is not None
+    assert new is not None
+    assert new != old
+    (replaced,) = [entry for entry in log.entries if entry["event"] == "template_replaced"]
+    grown = re.fullmatch(r"it has grown from (\d+) to (\d+) MiB of its own", replaced["text"])
+    assert grown is not None
+    assert 40 <= int(grown[2]) - int(grown[1]) <= 60
+    retired, ready = stage.nursery.status()
+    assert (retired.pid, retired.state, retired.children) == (old.pid, "retired", 1)
+    assert retired.reason == replaced["text"]
+    assert (ready.pid, ready.state, ready.children, ready.reason) == (new.pid, "ready", 1, None)
+    assert retired.rss_bytes is not None
+    assert ready.rss_bytes is not None
+    assert await before.end() == 1
+    await until(lambda: _is_gone(old), what="the old template is gone")
+    assert await after.end() == 1
+
+
+async def test_a_template_that_does_not_grow_is_kept(stage: Stage) -> None:
+    stage.install_plugin("pass")
+    made = [await stage.make("plugin") for _ in range(20)]
+    assert len({stage.template_of(child) for child in made}) == 1
+    (ready,) = stage.nursery.status()
+    assert (ready.connector, ready.python, ready.state, ready.children) == ("plugin", None, "ready", 20)
+    for child in made:
+        assert await child.end() == 1
+
+
 @pytest.mark.parametrize(
     ("preload", "text"),
     [
@@ -232,6 +278,9 @@ async def test_what_cannot_be_forked_from_is_said_and_the_child_is_a_fresh_proce
     said = [entry for entry in log.entries if entry["event"] == "template_unfit"]
     assert said
     assert all(text in entry["text"] for entry in said)
+    (status,) = stage.nursery.status()
+    assert status.state == "unfit"
+    assert text in str(status.reason)
     for child in made:
         assert await child.end() == 1
 
@@ -302,7 +351,7 @@ os.read(int(sys.argv[4]), 1)
 @pytest.mark.parametrize(
     ("message", "text"),
     [
-        (b"\x83\xa4kind\xa4warm\xa8protocol\x63\xa7sources\x80", "it speaks version 99"),
+        (msgspec.msgpack.encode(Warm(protocol=99, sources={}, own_bytes=0)), "it speaks version 99"),
         (b"\x81\xa4kind\xa5hello", "what we do not understand"),
         (b"\xc1", "what we do not understand"),
     ],
