@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.interpreters import OTHER_VERSIONS, script
+from harness.interpreters import OTHER_VERSIONS, install, script
 from harness.longwire import Longwire, dingtalk, lark
 from harness.processes import COMMAND, memory
 from harness.simulator import Simulator
@@ -120,6 +121,44 @@ async def test_an_sdk_that_the_lean_import_does_not_suit_is_imported_in_full_wit
     for platform, mark in OF_THE_WHOLE_SDK.items():
         assert mark in await asyncio.to_thread(memory, (await longwire.account(platform))["pid"])
     await say_something_to_each(simulator, longwire)
+
+
+@pytest.fixture
+def upgradable(other_python: str) -> Iterator[str]:
+    """The other interpreter, whose websockets is afterwards what it was."""
+    yield other_python
+    install(other_python, f"websockets=={OTHER_VERSIONS['websockets']}")
+
+
+async def test_an_upgrade_under_a_running_supervisor_reaches_each_account_at_its_next_start(
+    simulator: Simulator, longwire: Longwire, upgradable: str
+) -> None:
+    longwire.configure(
+        {name: dingtalk(simulator.url, name) for name in ("first", "second")}, defaults={"python": upgradable}
+    )
+    await longwire.start()
+    await longwire.until_online()
+    before = {name: await longwire.account(name) for name in longwire.accounts}
+    await asyncio.to_thread(install, upgradable, "websockets==14.2")
+    assert [(await longwire.account(name))["pid"] for name in before] == [
+        account["pid"] for account in before.values()
+    ]
+    for restarted, retired in (("first", 1), ("second", 0)):
+        await longwire.client.call("account.restart", account=restarted)
+
+        async def is_upgraded(name: str = restarted) -> bool:
+            account = await longwire.account(name)
+            return account["state"] == "online" and account["sdk"].endswith("websockets 14.2")
+
+        await until(is_upgraded, what=f"{restarted} is online with the new version")
+
+        async def are_as_expected(retired: int = retired) -> bool:
+            templates = (await longwire.status())["supervisor"]["templates"]
+            return [each["state"] for each in templates] == [*["retired"] * retired, "ready"]
+
+        await until(are_as_expected, what="the old template stays as long as it has a child")
+    (replaced,) = longwire.log_events("template_replaced")
+    assert "websockets" in replaced["text"]
 
 
 async def test_a_reload_may_name_an_interpreter_and_is_refused_where_it_is_none(

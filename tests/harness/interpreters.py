@@ -29,10 +29,15 @@ def with_other_versions(folder: Path) -> Path:
     """Make one with this project and `OTHER_VERSIONS`; return its interpreter."""
     python = bare(folder)
     pins = [f"{name}=={version}" for name, version in OTHER_VERSIONS.items()]
+    install(str(python), "--editable", f"{ROOT}[all]", *pins)
+    return python
+
+
+def install(python: str, *what: str) -> None:
+    """Install packages for an interpreter, by the pip of the one that runs the tests."""
     options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *options]
     done = subprocess.run(
-        [*pip, "--editable", f"{ROOT}[all]", *pins],
+        [sys.executable, "-m", "pip", "--python", python, "install", *options, *what],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,7 +45,6 @@ def with_other_versions(folder: Path) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    return python
 
 
 def script(folder: Path, body: str) -> str:
