@@ -58,9 +58,9 @@ class Shared(msgspec.Struct, frozen=True):
     connectors: Mapping[str, Layer]
     """`[connectors.NAME]` by name."""
 
-    def around(self, own: Layer, connector: object) -> tuple[Layer, ...]:
+    def behind(self, own: Layer, connector: str | None) -> tuple[Layer, ...]:
         """Return an account's own layer and those behind it that the operator wrote."""
-        between = self.connectors.get(connector) if isinstance(connector, str) else None
+        between = self.connectors.get(connector or "")
         return (own, self.defaults) if between is None else (own, between, self.defaults)
 
 
@@ -88,7 +88,7 @@ def _draft(
     tenant: str = table.get("tenant", _Tenant, DEFAULT_TENANT)
     allow_shared_app: bool = table.get("allow_shared_app", bool, False)
     connector: str | None = table.get("connector", str)
-    written = shared.around(layers.written(table, interpreters), connector)
+    written = shared.behind(layers.written(table, interpreters), connector)
     spec = _connector(table, connector, interpreters.connectors(layers.python(written)))
     if spec is None:  # so it is not known what other keys there should be
         layers.check(written)
