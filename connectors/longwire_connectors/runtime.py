@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Coroutine
 from random import Random
@@ -155,7 +156,9 @@ class Child:
             return self._connector.load()
         except ImportError as exc:
             install = (
-                f"pip install 'longwire[{declaration.extra}]'" if declaration.extra else "install its SDK"
+                f"{sys.executable} -m pip install 'longwire[{declaration.extra}]'"
+                if declaration.extra
+                else f"install its SDK for {sys.executable}"
             )
             self._unusable = _permanent(
                 "sdk_missing", f"the platform's SDK cannot be imported: {exc}", install

@@ -11,21 +11,21 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
 import time
-import traceback
 from array import array
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from longwire_connectors import lifeline
-from longwire_connectors.base import Connector
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
     Fork,
@@ -38,9 +38,15 @@ from longwire_protocol.forking import (
     ToTemplate,
     Unfit,
     Warm,
+    memory_of,
     stamp_of,
 )
 from longwire_protocol.version import CHILD_PROTOCOL
+
+if TYPE_CHECKING:
+    from longwire_connectors.base import Connector
+
+_log = logging.getLogger("longwire.template")
 
 _LIFELINE_FD, _LOCK_FD, _FIRST_FREE_FD = 3, 4, 5
 _PASSED_FDS = 3
@@ -88,7 +94,7 @@ class Template:
         except Exception as exc:  # noqa: BLE001  # foreign code; its error is the answer
             self._tell(Unfit(f"{type(exc).__name__}: {exc}"))
             return False
-        self._tell(Warm(CHILD_PROTOCOL, sources))
+        self._tell(Warm(CHILD_PROTOCOL, sources, memory_of("self").own_bytes))
         return True
 
     def serve(self) -> bool:
@@ -157,8 +163,9 @@ def _prepare(connector: str) -> dict[str, Stamp]:
     """
     from setproctitle import setproctitle  # noqa: PLC0415  only an armed process may take its time
 
-    from longwire_connectors import holes, life  # noqa: PLC0415
+    from longwire_connectors import childlog, holes, life  # noqa: PLC0415
 
+    childlog.configure(level="info", secrets=[])  # what goes wrong in an import is to be told as such
     setproctitle(f"longwire: template ({connector})")
     before = _descriptors()
     found = life.find_connector(connector)
@@ -182,7 +189,7 @@ def _rehearse(connector: type[Connector]) -> None:
     try:
         rehearsal.rehearse(connector)
     except Exception:  # noqa: BLE001  its children only cost more
-        traceback.print_exc()
+        _log.warning("rehearsal_failed", exc_info=True)
 
 
 def _threads() -> int:

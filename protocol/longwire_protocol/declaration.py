@@ -1,7 +1,7 @@
 """What the parent knows of a connector without importing its code.
 
-`python -P -m longwire_connectors.describe` prints a JSON array of `ConnectorSpec`, one for each entry point
-of the group; the parent checks the configuration against it.
+`python -P -m longwire_connectors.describe` prints a `Description` as JSON, with a `ConnectorSpec` for each
+entry point of the group; the parent checks the configuration against it.
 """
 
 from __future__ import annotations
@@ -78,3 +78,11 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     is_forkable: bool = False
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What an interpreter has installed."""
+
+    protocol: int
+    """`CHILD_PROTOCOL` of its longwire."""
+    connectors: list[ConnectorSpec]

@@ -6,7 +6,9 @@ is to be is written into the child's own pipe. Private to one release, as `frame
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -43,6 +45,8 @@ class Warm(msgspec.Struct, frozen=True, tag_field="kind", tag="warm"):
     protocol: int
     sources: dict[str, Stamp]
     """Files that change when what was imported is upgraded, as they were then."""
+    own_bytes: int
+    """Its memory then; see `Memory`."""
 
 
 class Unfit(msgspec.Struct, frozen=True, tag_field="kind", tag="unfit"):
@@ -80,6 +84,24 @@ def stamp_of(path: str) -> Stamp:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+class Memory(NamedTuple):
+    """What a process has in memory."""
+
+    rss_bytes: int
+    own_bytes: int
+    """What is no file's; forks may share it."""
+
+
+def memory_of(pid: int | Literal["self"]) -> Memory:
+    """Return the memory of a process, zeros if it is gone; asks the kernel for nothing that takes time."""
+    try:
+        _, resident, of_files, *_ = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return Memory(0, 0)
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    return Memory(int(resident) * page_bytes, (int(resident) - int(of_files)) * page_bytes)
 
 
 ToTemplate = Fork | Reap

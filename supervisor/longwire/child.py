@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import signal
 import time
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import structlog
@@ -14,8 +14,10 @@ import structlog
 from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
+from longwire.interpreter import protocol_mismatch
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.templates import Nursery
+from longwire.nursery import Nursery
+from longwire.templates import Kind
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
@@ -143,7 +145,7 @@ class Child:
         try:
             self._process = await yard.nursery.make(
                 config.account,
-                config.connector,
+                Kind(config.connector, config.settings.python),
                 is_forked=config.settings.isolation == "fork",
                 on_exit=self._exited,
             )
@@ -162,6 +164,16 @@ class Child:
     def pid(self) -> int:
         """The process."""
         return self._process.pid
+
+    @property
+    def template_pid(self) -> int | None:
+        """The template that forked it; `None` for a fresh process."""
+        return self._process.template_pid
+
+    @property
+    def isolation(self) -> Literal["fork", "spawn"]:
+        """How it was really made."""
+        return "spawn" if self.template_pid is None else "fork"
 
     def connect(self) -> None:
         """Let it make an attempt."""
@@ -245,7 +257,7 @@ class Child:
 
     def _hello(self, hello: Hello) -> None:
         if hello.protocol != CHILD_PROTOCOL:
-            text = f"the child speaks version {hello.protocol}, we speak {CHILD_PROTOCOL}: restart us"
+            text = protocol_mismatch(hello.protocol, self._config.settings.python)
             self._owner.child_hung(self, _failure("version_mismatch", text))
             return
         self.vitals.sdk = hello.sdk

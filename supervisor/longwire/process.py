@@ -120,6 +120,7 @@ class Process:
         endowment: handed over.
         reap: waits for it.
         on_exit: gets its exit code, negative for a signal, `None` if unknown; called once, on the loop.
+        template_pid: the number of the template that forked it, for people; `None` for a fresh process.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Process:
         *,
         reap: Reap,
         on_exit: Callable[[int | None], None],
+        template_pid: int | None = None,
     ) -> None:
         self.pid = pid
+        self.template_pid = template_pid
         self.log_fd = endowment.log_fd
         """The end from which to read what it prints; the caller's to close."""
         self._loop = asyncio.get_running_loop()

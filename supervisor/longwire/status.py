@@ -30,6 +30,12 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     next_retry_at: float | None
     incarnation: int
     pid: int | None
+    isolation: Literal["fork", "spawn"] | None
+    """How its process was really made."""
+    python: str | None
+    """The interpreter that the configuration names."""
+    template_pid: int | None
+    """From which its process was forked."""
     connected_since: float | None
     connection: str | None
     """The platform's name for the connection."""
@@ -52,6 +58,21 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the child refused, dropped or could not read, by name."""
 
 
+class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A process from which children are forked."""
+
+    connector: str
+    python: str | None
+    """The interpreter that runs it; `None` for the supervisor's own."""
+    pid: int | None
+    state: Literal["warming", "ready", "retired", "unfit"]
+    """Whether it still imports; can be forked from; only waits for its children; or cannot be forked from."""
+    children: int
+    reason: str | None
+    """Why it is retired or unfit."""
+    rss_bytes: int | None
+
+
 class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor itself."""
 
@@ -71,6 +92,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     subscriptions: int
     rss_bytes: int | None
+    templates: list[TemplateStatus]
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,13 +40,12 @@ from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
 from longwire.memory import MemoryGuard
+from longwire.nursery import Nursery
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
-from longwire.templates import Nursery
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
-from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import AddressError, ConfigError, Problem
 from longwire_protocol.version import __version__
 
@@ -68,7 +67,6 @@ class Supervisor:
 
     Args:
         config: checked.
-        specs: the installed connectors by name.
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
     """
@@ -77,12 +75,10 @@ class Supervisor:
         self,
         config: Config,
         *,
-        specs: Mapping[str, ConnectorSpec],
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
     ) -> None:
         self._config = config
-        self._specs = specs
         self._environ = environ
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
@@ -110,19 +106,14 @@ class Supervisor:
         """Return the monotonic clock."""
         return asyncio.get_running_loop().time()
 
-    def platform_methods(self, connector: str) -> tuple[str, ...]:
-        """Return the commands that a connector declares."""
-        return tuple(self._specs[connector].methods)
-
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
 
-    def reload(self, config: Config, specs: Mapping[str, ConnectorSpec]) -> None:
+    def reload(self, config: Config) -> None:
         """Take over the accounts of another configuration; `[supervisor]` counts at the next start only."""
         if config.supervisor != self._config.supervisor:
             _log.warning("reload_needs_restart", table="supervisor")
-        self._specs = {**self._specs, **specs}
         self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
         self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
         if not self._is_up:
@@ -186,7 +177,7 @@ class Supervisor:
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
         self._connects = self._connect_gates()
-        nursery = Nursery(child_environment(self._environ), locks=self._locks())
+        self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
         yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
@@ -278,7 +269,7 @@ class Supervisor:
             user_action=status.user_action,
             attempt=status.attempt or None,
         )
-        self._intake.report(status, platform=self._specs[status.connector].platform)
+        self._intake.report(status, platform=account.config.platform)
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
         known = self._fleet.accounts.get(account)
@@ -321,6 +312,7 @@ class Supervisor:
             clients=self._control.clients,
             subscriptions=self._deliveries.count,
             rss_bytes=_rss_bytes(),
+            templates=self._nursery.status(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

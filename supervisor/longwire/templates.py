@@ -1,10 +1,4 @@
-"""Templates as the supervisor sees them: processes from which children are forked.
-
-There is one for each connector, started when it is first needed. One that has died, or whose files were
-upgraded, is replaced; the old one lives on, for nothing but to wait for its children, until the last of them
-has exited. Where none can be had, the children are fresh processes, and that is said loudly: it costs seconds
-and up to 150 megabytes each.
-"""
+"""A template as the supervisor sees it: a process from which children are forked."""
 
 from __future__ import annotations
 
@@ -12,19 +6,19 @@ import asyncio
 import itertools
 import os
 import socket
-import sys
 from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
 
 from longwire.childlog import ChildLog
-from longwire.lock import lock_account
+from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
 from longwire.process import Endowment, Process, spawn
+from longwire.status import TemplateStatus
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
     Fork,
@@ -37,6 +31,7 @@ from longwire_protocol.forking import (
     ToTemplate,
     Unfit,
     Warm,
+    memory_of,
     stamp_of,
 )
 from longwire_protocol.redaction import Redactor
@@ -56,13 +51,22 @@ _GONE_S = 1.0
 _REFUSED_S = 60.0
 """How long children are fresh processes after a template was unfit, before another one is tried."""
 
-_CAN_FORK = sys.platform == "linux"
-"""macOS has no pidfds, and its own libraries must not be used behind a fork."""
+_MOST_GROWTH_BYTES = 32 * 1024 * 1024
+"""Memory that a template may make its own while it forks, as a connector's fork handlers may. It does nothing
+else, so it does not grow; what it has beyond this, each new child would have, too."""
 
-_COMMAND = (sys.executable, "-P", "-m", "longwire_connectors.template")
+_TEMPLATE = ("-P", "-m", "longwire_connectors.template")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder[FromTemplate](FromTemplate).decode
+
+
+class Kind(NamedTuple):
+    """What children of one template have in common."""
+
+    connector: str
+    python: str | None
+    """The interpreter that runs it; `None` for our own."""
 
 
 class TemplateUnfit(Exception):
@@ -73,8 +77,8 @@ class Template:
     """One template process.
 
     Args:
-        connector: what it imports.
-        environment: all of its environment, and so of its children's.
+        kind: what it imports, and with which interpreter.
+        environment: what its environment, and so its children's, is taken from.
         on_end: told once when its process is gone.
 
     Raises:
@@ -83,12 +87,12 @@ class Template:
 
     def __init__(
         self,
-        connector: str,
+        kind: Kind,
         *,
         environment: Mapping[str, str],
         on_end: Callable[[Template], None],
     ) -> None:
-        self.connector = connector
+        self.kind = kind
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
         self._ids = itertools.count(1)
@@ -100,6 +104,8 @@ class Template:
         self._is_retired = self._is_gone = False
         self._ended = asyncio.Event()
         self._stamps: dict[str, Stamp] = {}
+        self._warm_bytes = 0
+        self._why_retired: str | None = None
         self.refusal: str | None = None
         """Why nothing can be forked from it."""
         self.refused_until = 0.0
@@ -108,8 +114,14 @@ class Template:
         ours.setblocking(False)
         try:
             self._process = spawn(
-                lambda fd: [*_COMMAND, str(fd), str(theirs.fileno()), connector],
-                environment=environment,
+                lambda fd: [
+                    program_of(kind.python),
+                    *_TEMPLATE,
+                    str(fd),
+                    str(theirs.fileno()),
+                    kind.connector,
+                ],
+                environment=environment_for(kind.python, environment),
                 on_exit=self._exited,
                 pass_fds=(theirs.fileno(),),
             )
@@ -120,7 +132,7 @@ class Template:
             theirs.close()
         self._socket = ours
         self._loop.add_reader(ours.fileno(), self._readable)
-        self._logs = ChildLog(self._process.log_fd, redact=Redactor([]), context={"template": connector})
+        self._logs = ChildLog(self._process.log_fd, redact=Redactor([]), context={"template": kind.connector})
         self._deadline = self._loop.call_later(_WARM_S, self._refuse, f"not ready within {_WARM_S:g} s")
 
     @property
@@ -133,9 +145,15 @@ class Template:
         """Whether a new child may be asked of it."""
         return not (self._is_retired or self._is_gone) and self.refusal is None
 
-    def is_outdated(self) -> bool:
-        """Return whether something that it imported was replaced on disk since; asks the disk."""
-        return any(stamp_of(path) != stamp for path, stamp in self._stamps.items())
+    def wear(self) -> str | None:
+        """Return why another one should take its place, if one should; asks the disk."""
+        for path, stamp in self._stamps.items():
+            if stamp_of(path) != stamp:
+                return f"{path} was replaced"
+        own_bytes = memory_of(self.pid).own_bytes
+        if not self._warm.done() or own_bytes - self._warm_bytes <= _MOST_GROWTH_BYTES:
+            return None
+        return f"it has grown from {_in_mib(self._warm_bytes)} to {_in_mib(own_bytes)} MiB of its own"
 
     async def warmed(self) -> None:
         """Wait until children can be forked from it.
@@ -178,11 +196,19 @@ class Template:
         finally:
             self._forks.pop(number, None)
             endowment.hand_over()
-        return Process(pid, pidfd, endowment, reap=partial(self._reap, number), on_exit=on_exit)
+        return Process(
+            pid,
+            pidfd,
+            endowment,
+            reap=partial(self._reap, number),
+            on_exit=on_exit,
+            template_pid=self.pid,
+        )
 
-    def retire(self) -> None:
+    def retire(self, why: str | None) -> None:
         """Fork nothing more; the process ends with the last of its children."""
         self._is_retired = True
+        self._why_retired = why
         self._end_if_idle()
 
     def close(self) -> None:
@@ -195,6 +221,26 @@ class Template:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GONE_S):
                 await self._ended.wait()
+
+    def status(self) -> TemplateStatus:
+        """Return what is known of it now."""
+        is_there = not self._ended.is_set()  # else its number may be somebody else's
+        return TemplateStatus(
+            connector=self.kind.connector,
+            python=self.kind.python,
+            pid=self.pid if is_there else None,
+            state=self._state(),
+            children=self._children,
+            reason=self.refusal or self._why_retired,
+            rss_bytes=(memory_of(self.pid).rss_bytes or None) if is_there else None,
+        )
+
+    def _state(self) -> Literal["warming", "ready", "retired", "unfit"]:
+        if self.refusal is not None:
+            return "unfit"
+        if self._is_retired or self._is_gone:
+            return "retired"
+        return "ready" if self._warm.done() else "warming"
 
     # What it says.
 
@@ -209,18 +255,23 @@ class Template:
             if not data:
                 self._lost()
                 return
-            self._hear(_decode(data), fds)
+            try:
+                message = _decode(data)
+            except msgspec.MsgspecError as exc:  # of an interpreter with another release
+                for fd in fds:
+                    os.close(fd)
+                self._refuse(f"it says what we do not understand: {exc}{install_hint(self.kind.python)}")
+            else:
+                self._hear(message, fds)
 
     def _hear(self, message: FromTemplate, fds: list[int]) -> None:
         match message:
             case Warm():
                 self._deadline.cancel()
                 if message.protocol != CHILD_PROTOCOL:
-                    self._refuse(
-                        f"it speaks version {message.protocol}, we speak {CHILD_PROTOCOL}: restart us"
-                    )
+                    self._refuse(protocol_mismatch(message.protocol, self.kind.python))
                 elif not self._warm.done():
-                    self._stamps = message.sources
+                    self._stamps, self._warm_bytes = message.sources, message.own_bytes
                     self._warm.set_result(message)
             case Unfit():
                 self._refuse(message.reason)
@@ -313,75 +364,9 @@ class Template:
             self._lost()
         self._logs.close()
         level = _log.info if self._is_retired else _log.error
-        level("template_exited", connector=self.connector, code=code)
+        level("template_exited", **self.kind._asdict(), code=code)
         self._ended.set()
         self._on_end(self)
-
-
-class Nursery:
-    """Makes children: forked from their connector's template where that is wanted and possible.
-
-    Args:
-        environment: all of theirs.
-        locks: a folder of ours for the locks of the accounts.
-    """
-
-    def __init__(self, environment: Mapping[str, str], *, locks: Path) -> None:
-        self._environment = environment
-        self._locks = locks
-        self._loop = asyncio.get_running_loop()
-        self._templates: dict[str, Template] = {}
-        self._alive: set[Template] = set()
-
-    async def make(
-        self, account: str, connector: str, *, is_forked: bool, on_exit: Callable[[int | None], None]
-    ) -> Process:
-        """Return a child that waits for its bootstrap.
-
-        Raises:
-            OSError: the system cannot make a process now, or one of the account is still there.
-        """
-        if is_forked and _CAN_FORK:
-            try:
-                template = await self._template(connector)
-                await template.warmed()
-                return await template.fork(lock_account(self._locks, account), on_exit=on_exit)
-            except TemplateUnfit as exc:
-                _log.error("template_unfit", connector=connector, text=str(exc), used="a fresh process")
-        lock_fd = lock_account(self._locks, account)
-        return spawn(
-            lambda fd: [sys.executable, "-P", "-m", "longwire_connectors", str(fd), str(lock_fd)],
-            environment=self._environment,
-            on_exit=on_exit,
-            lock_fd=lock_fd,
-        )
-
-    async def close(self) -> None:
-        """End all templates, and wait until they are gone."""
-        alive = tuple(self._alive)
-        for template in alive:
-            template.close()
-        await asyncio.gather(*(template.ended() for template in alive))
-
-    async def _template(self, connector: str) -> Template:
-        """Return the connector's template, another one where the present one is of no use any more."""
-        template = self._templates.get(connector)
-        if template is not None and template.is_usable:
-            is_outdated = await asyncio.to_thread(template.is_outdated)
-            if not is_outdated and template.is_usable:
-                return template
-        if self._templates.get(connector) is not template:
-            return self._templates[connector]  # somebody else has replaced it meanwhile
-        if template is not None:
-            if template.refusal is not None and self._loop.time() < template.refused_until:
-                raise TemplateUnfit(template.refusal)
-            _log.info("template_replaced", connector=connector, pid=template.pid)
-            template.retire()
-        template = self._templates[connector] = Template(
-            connector, environment=self._environment, on_end=self._alive.discard
-        )
-        self._alive.add(template)
-        return template
 
 
 def _ignore(_: int | None) -> None:
@@ -392,3 +377,7 @@ def _seen(future: asyncio.Future[Warm]) -> None:
     """Have nobody complain about a refusal that nobody waited for."""
     if not future.cancelled():
         future.exception()
+
+
+def _in_mib(size_bytes: int) -> str:
+    return f"{size_bytes / 1024 / 1024:.0f}"

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from pathlib import Path
 
 import psutil
 
 from harness.longwire import Longwire, dingtalk, lark
-from harness.processes import is_alive
+from harness.processes import is_alive, memory
 from harness.simulator import Simulator
 from harness.waiting import until
 
 APPS = ("cli_one", "cli_two", "cli_three")
-
-
-def memory(pid: int) -> bytes:
-    """Return all of a process's own memory: what it can write to, which is where its objects are."""
-    pieces: list[bytes] = []
-    maps = Path(f"/proc/{pid}/maps").read_text()
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as mem:
-        for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps, re.MULTILINE):
-            mem.seek(int(start, 16))
-            pieces.append(mem.read(int(end, 16) - int(start, 16)))
-    return b"".join(pieces)
 
 
 async def test_no_child_and_no_template_has_a_secret_of_another_account(

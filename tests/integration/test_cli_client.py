@@ -43,6 +43,15 @@ STATUS = {
         "uptime_s": 90.0,
         "state": "degraded",
         "reason": "disk\x1b full",
+        "templates": [
+            {"connector": "lark", "pid": 8, "state": "ready", "children": 2, "rss_bytes": 48 * 2**20},
+            {
+                "connector": "dingtalk",
+                "python": "/opt/ding/bin/python",
+                "state": "unfit",
+                "reason": "ImportError: \x1b",
+            },
+        ],
     },
     "accounts": [ONLINE, PARKED],
 }
@@ -194,6 +203,15 @@ def test_status_shows_accounts_and_explains_those_that_are_not_online(longwire: 
     assert "2 h ago" in out
     assert "beta: bad secret; mend it" in out
     assert "acme: " not in out
+
+
+def test_status_shows_the_templates_and_what_is_wrong_with_one(longwire: Longwire) -> None:
+    lines = [line.split() for line in longwire("status").stdout.splitlines()]
+
+    assert ["template", "python", "state", "pid", "processes", "memory"] in lines
+    assert ["lark", "ready", "8", "2", "48", "MiB"] in lines
+    assert ["dingtalk", "/opt/ding/bin/python", "unfit"] in lines
+    assert ["template", "dingtalk:", "ImportError:", "\\x1b"] in lines
 
 
 def test_the_tenant_is_the_requests(longwire: Longwire, supervisor: FakeSupervisor) -> None:

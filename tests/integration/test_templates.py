@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shlex
 import signal
+import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from harness.interpreters import script
 from harness.processes import is_alive
 from harness.waiting import DEADLINE_S, until
 from longwire import templates
 from longwire.environment import child_environment
+from longwire.nursery import Nursery
 from longwire.process import Process
-from longwire.templates import Nursery
+from longwire.templates import Kind
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
+from longwire_protocol.forking import Warm
 
 ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
 """All that a child has before it makes anything of its own: output, its private pipe, its lock."""
@@ -28,11 +35,17 @@ ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": 
 PLUGIN = """
 from longwire_connectors.loopback import LoopbackConnector
 
+HOARD = []
+
 class Plugin(LoopbackConnector):
     @classmethod
     def preload(cls):
         {preload}
 """
+
+
+GROWING = "__import__('os').register_at_fork(after_in_parent=lambda: HOARD.append(b'x' * 50 * 2**20))"
+"""At each fork 50 MiB more."""
 
 
 class Made:
@@ -63,11 +76,21 @@ class Stage:
         self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)}, locks=folder)
         self._accounts = count()
 
-    async def make(self, connector: str = "loopback", *, account: str | None = None) -> Made:
+    async def make(
+        self,
+        connector: str = "loopback",
+        *,
+        account: str | None = None,
+        python: str | None = None,
+        is_forked: bool = True,
+    ) -> Made:
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(DEADLINE_S):
             process = await self.nursery.make(
-                account or f"bot{next(self._accounts)}", connector, is_forked=True, on_exit=ended.set_result
+                account or f"bot{next(self._accounts)}",
+                Kind(connector, python),
+                is_forked=is_forked,
+                on_exit=ended.set_result,
             )
         os.set_blocking(process.log_fd, False)
         return Made(process, ended)
@@ -201,6 +224,42 @@ async def test_an_upgrade_brings_a_new_template_and_the_old_one_waits_for_its_ch
     assert await after.end() == 1
 
 
+async def test_a_template_that_has_grown_is_replaced_and_the_figures_are_told(
+    stage: Stage, log: LogCapture
+) -> None:
+    stage.install_plugin(GROWING)
+    before = await stage.make("plugin")  # while this is made it grows
+    old = stage.template_of(before)
+    after = await stage.make("plugin")
+    new = stage.template_of(after)
+    assert old is not None
+    assert new is not None
+    assert new != old
+    (replaced,) = [entry for entry in log.entries if entry["event"] == "template_replaced"]
+    grown = re.fullmatch(r"it has grown from (\d+) to (\d+) MiB of its own", replaced["text"])
+    assert grown is not None
+    assert 40 <= int(grown[2]) - int(grown[1]) <= 60
+    retired, ready = stage.nursery.status()
+    assert (retired.pid, retired.state, retired.children) == (old.pid, "retired", 1)
+    assert retired.reason == replaced["text"]
+    assert (ready.pid, ready.state, ready.children, ready.reason) == (new.pid, "ready", 1, None)
+    assert retired.rss_bytes is not None
+    assert ready.rss_bytes is not None
+    assert await before.end() == 1
+    await until(lambda: _is_gone(old), what="the old template is gone")
+    assert await after.end() == 1
+
+
+async def test_a_template_that_does_not_grow_is_kept(stage: Stage) -> None:
+    stage.install_plugin("pass")
+    made = [await stage.make("plugin") for _ in range(20)]
+    assert len({stage.template_of(child) for child in made}) == 1
+    (ready,) = stage.nursery.status()
+    assert (ready.connector, ready.python, ready.state, ready.children) == ("plugin", None, "ready", 20)
+    for child in made:
+        assert await child.end() == 1
+
+
 @pytest.mark.parametrize(
     ("preload", "text"),
     [
@@ -219,6 +278,9 @@ async def test_what_cannot_be_forked_from_is_said_and_the_child_is_a_fresh_proce
     said = [entry for entry in log.entries if entry["event"] == "template_unfit"]
     assert said
     assert all(text in entry["text"] for entry in said)
+    (status,) = stage.nursery.status()
+    assert status.state == "unfit"
+    assert text in str(status.reason)
     for child in made:
         assert await child.end() == 1
 
@@ -235,8 +297,8 @@ async def test_a_rehearsal_that_fails_costs_memory_and_nothing_else(stage: Stage
     )
     made = await stage.make("plugin")
     assert stage.template_of(made) is not None
-    said = [entry.get("text", "") for entry in log.entries if entry.get("template") == "plugin"]
-    assert any("no rehearsal of mine" in text for text in said)
+    (said,) = [entry for entry in log.entries if entry["event"] == "rehearsal_failed"]
+    assert "no rehearsal of mine" in said["exception"]
     assert await made.end() == 1
 
 
@@ -275,3 +337,52 @@ async def test_a_fork_that_nobody_waits_for_any_more_leaves_nothing(stage: Stage
 
 async def _are_children(process: psutil.Process, count: int) -> bool:
     return len(process.children()) == count
+
+
+@pytest.mark.timeout(300)
+async def test_each_interpreter_has_a_template_of_its_own(stage: Stage, other_python: str) -> None:
+    ours = await stage.make("lark")
+    forked = [await stage.make("lark", python=other_python) for _ in range(2)]
+    spawned = await stage.make("lark", python=other_python, is_forked=False)
+    first, second = (stage.template_of(made) for made in forked)
+    assert first is not None
+    assert first == second != stage.template_of(ours)
+    assert stage.template_of(spawned) is None
+    environment = str(Path(other_python).parents[1])
+    programs = [made.info.cmdline()[0].startswith(environment) for made in (ours, spawned)]
+    assert programs == [False, True]
+    modules = await asyncio.to_thread(Path(f"/proc/{first.pid}/maps").read_text)
+    assert f"{environment}/lib/" in modules
+    for made in (ours, *forked, spawned):
+        assert await made.end() == 1
+
+
+OTHER_RELEASE = """
+import os, socket, sys
+socket.socket(fileno=int(sys.argv[5])).send({message!r})
+os.read(int(sys.argv[4]), 1)
+"""
+"""A template that says one thing and ends when its private pipe is closed."""
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (msgspec.msgpack.encode(Warm(protocol=99, sources={}, own_bytes=0)), "it speaks version 99"),
+        (b"\x81\xa4kind\xa5hello", "what we do not understand"),
+        (b"\xc1", "what we do not understand"),
+    ],
+)
+async def test_a_template_of_another_release_is_refused_with_where_to_install_ours(
+    stage: Stage, log: LogCapture, message: bytes, text: str
+) -> None:
+    template = shlex.quote(OTHER_RELEASE.format(message=message))
+    body = f'[ "$3" = longwire_connectors.template ] && exec {sys.executable} -c {template} "$@"\n'
+    python = await asyncio.to_thread(script, stage.folder, f'{body}exec {sys.executable} "$@"')
+    made = await stage.make(python=python)
+    assert stage.template_of(made) is None
+    (said,) = [entry for entry in log.entries if entry["event"] == "template_unfit"]
+    assert text in said["text"]
+    assert f"{python} -m pip install" in said["text"]
+    assert said["python"] == python
+    assert await made.end() == 1

@@ -60,7 +60,7 @@ Longwire = Callable[..., Result]
 def longwire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Longwire:
     """Run the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(check_module, "load_specs", lambda: {"lark": LARK})
+    monkeypatch.setattr(check_module, "Describer", lambda: lambda _python: {"lark": LARK})
 
     def run(*args: str, **env: str) -> Result:
         clean = {"LONGWIRE_CONFIG": None, "LONGWIRE_ENDPOINT": None}

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fakes.configuration import BASE, SPECS, lark, one, problems, read
+from fakes.configuration import BASE, lark, one, problems, read, specs_of
 from longwire.config import client_endpoint, data_dir, load
 from longwire.config.settings import SupervisorSettings
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
@@ -31,6 +31,7 @@ class TestDefaults:
 
         assert msgspec.structs.asdict(account.settings) == {
             "isolation": "fork",
+            "python": None,
             "heartbeat_interval_s": 1.0,
             "heartbeat_timeout_s": 5.0,
             "link_timeout_s": 60.0,
@@ -246,7 +247,7 @@ class TestFile:
             '[accounts.acme]\nconnector = "lark"\napp_id = "1"\napp_secret = "file:secret"\n'
         )
 
-        config = load(path, specs=SPECS, environ={})
+        config = load(path, specs=specs_of, environ={})
 
         assert config.path == path
         assert config.supervisor.data_dir == tmp_path / "data"
@@ -268,14 +269,14 @@ class TestFile:
         path.write_bytes(content)
 
         with pytest.raises(ConfigError) as caught:
-            load(path, specs=SPECS, environ={})
+            load(path, specs=specs_of, environ={})
 
         assert message in str(caught.value)
         assert [problem.place for problem in caught.value.problems] == [""]
 
     def test_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"none\.toml cannot be read: No such file"):
-            load(tmp_path / "none.toml", specs=SPECS, environ={})
+            load(tmp_path / "none.toml", specs=specs_of, environ={})
 
     def test_client_needs_the_endpoint_alone(self) -> None:
         text = '[supervisor]\nendpoint = ["ipc://a.sock", "ipc://b.sock"]\nfoo = 1\n[accounts]\nx = 5\n'

@@ -158,7 +158,7 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
             raise RuntimeError("a client serves one connection")
         self._url = url
         await self._connect()
-        read_in_pieces(self._conn.transport)
+        read_in_pieces(self.socket.transport)
         int(self._service_id)  # every ping carries it
 
     async def handle(self, message: bytes | str) -> None:

@@ -28,12 +28,24 @@ _STYLES: Final = {
     "draining": "yellow",
     "stopping": "dim",
     "stopped": "dim",
+    "retired": "dim",
+    "unfit": "bold red",
     "parked": "bold red",
 }
 _QUIET_STATES: Final = ("online", "stopped")
 """States that need no line of explanation."""
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class _Template(msgspec.Struct):
+    connector: str
+    python: str | None = None
+    pid: int | None = None
+    state: str = "?"
+    children: int | None = None
+    reason: str | None = None
+    rss_bytes: int | None = None
 
 
 class _Supervisor(msgspec.Struct):
@@ -43,6 +55,7 @@ class _Supervisor(msgspec.Struct):
     endpoint: str = ""
     state: str = "?"
     reason: str | None = None
+    templates: list[_Template] = []
 
 
 class _Account(msgspec.Struct):
@@ -61,7 +74,7 @@ class _Account(msgspec.Struct):
 
 
 def show_status(data: Mapping[str, Any]) -> None:
-    """Print the supervisor's line and the table of accounts."""
+    """Print the supervisor's line, the table of accounts, and that of templates if there are any."""
     supervisor = msgspec.convert(data["supervisor"], _Supervisor)
     console = _console()
     line = Text(f"longwire {supervisor.version}  pid {supervisor.pid}  up {span(supervisor.uptime_s)}  ")
@@ -70,6 +83,8 @@ def show_status(data: Mapping[str, Any]) -> None:
         line.append(f" ({printable(supervisor.reason)})")
     console.print(line.append(f"  {supervisor.endpoint}"))
     _print_accounts(console, data["accounts"])
+    if supervisor.templates:
+        _print_templates(console, supervisor.templates)
 
 
 def show_accounts(found: Iterable[Mapping[str, Any]]) -> None:
@@ -157,6 +172,24 @@ def _print_accounts(console: Console, found: Iterable[Mapping[str, Any]]) -> Non
     for account in accounts:
         if explained := _explanation(account, now):
             console.print(Text(printable(f"{account.account}: {explained}")))
+
+
+def _print_templates(console: Console, templates: Iterable[_Template]) -> None:
+    table = Table("template", "python", "state", "pid", "processes", "memory", box=box.SIMPLE_HEAD)
+    for template in templates:
+        cells = (
+            template.connector,
+            template.python or "",
+            template.state,
+            "" if template.pid is None else str(template.pid),
+            "" if template.children is None else str(template.children),
+            "" if template.rss_bytes is None else f"{template.rss_bytes / 2**20:.0f} MiB",
+        )
+        table.add_row(*map(_cell, cells))
+    console.print(table)
+    for template in templates:
+        if template.reason:
+            console.print(Text(printable(f"template {template.connector}: {template.reason}")))
 
 
 def _cell(text: str) -> Text:

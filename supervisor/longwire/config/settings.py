@@ -75,6 +75,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How the child is made: forked from a warm template of its connector, or a fresh process. By default
     `fork` where the connector declares that it may be."""
 
+    python: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """The Python that runs the child and its template, absolute, links not followed; in the file relative to
+    the file's own folder. `None`: the supervisor's own, which most need."""
+
     heartbeat_interval_s: Annotated[float, msgspec.Meta(ge=0.05, le=60.0)] = 1.0
     """How often the child's loop says that it turns. 1: a hundred children cost under 1 % of a core, and a
     hang is known to the second."""
@@ -119,6 +123,12 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     connector: str
     """Which connector drives it."""
+
+    platform: str
+    """`platform` of its events, as the connector declares it."""
+
+    methods: tuple[str, ...] = ()
+    """Commands that the connector knows."""
 
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""
