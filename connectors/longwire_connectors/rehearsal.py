@@ -30,6 +30,7 @@ from longwire_protocol.frames import (
     FromChild,
     HandOver,
     Hello,
+    Identity,
     LinkLost,
     LinkUp,
     Stop,
@@ -43,8 +44,9 @@ _EVENTS = 10
 """In each round, one after the other."""
 _TIMEOUT_S = 20.0
 _GRACE_S = 2.0
-_AFTERWARDS_S = 0.02
-"""From the event's commit to the stop: the identity is asked for in this time, and the ack leaves."""
+_BEAT_S = 0.005
+_AFTERWARDS_S = 0.25
+"""How long after the last event a round waits for the identity, which is asked for beside the events."""
 _APP = "cli_0000000000000000"
 
 _decode = Decoder[FromChild](FromChild)
@@ -98,7 +100,7 @@ async def _rehearse(connector: type[Connector], part: _Part) -> None:
                 endpoint="",
                 token="",
                 options=part.options(simulator.url),
-                heartbeat_interval_s=_AFTERWARDS_S / 2,
+                heartbeat_interval_s=_BEAT_S,
                 link_timeout_s=60.0,
                 is_link_timeout_explicit=False,
             )
@@ -117,6 +119,8 @@ class _Parent:
     def __init__(self, linked: Callable[[], object]) -> None:
         self._linked = linked
         self._loop = asyncio.get_running_loop()
+        self._awaited: set[type[FromChild]] = {Identity, HandOver}
+        self._patience: asyncio.TimerHandle | None = None
 
     def open(self, endpoint: str, receive: Receive, on_writable: Callable[[], None]) -> _Parent:
         """See `line.OpenLine`."""
@@ -137,13 +141,23 @@ class _Parent:
                 number = frame.events[-1].number
                 self._say(Stored(number))
                 if number == _EVENTS:
-                    self._loop.call_later(_AFTERWARDS_S, self._say, Stop(grace_s=_GRACE_S))
+                    self._patience = self._loop.call_later(_AFTERWARDS_S, self._say, Stop(grace_s=_GRACE_S))
+                    self._seen(HandOver)
+            case Identity():
+                self._seen(Identity)
             case _:
                 pass
         return Sent.OK
 
     def close(self) -> None:
         """See `line.Line`."""
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def _seen(self, kind: type[FromChild]) -> None:
+        self._awaited.discard(kind)
+        if not self._awaited:
+            self._say(Stop(grace_s=_GRACE_S))
 
     def _say(self, frame: ToChild) -> None:
         self._loop.call_soon(self._receive, [encode(frame)])
