@@ -32,6 +32,7 @@ from longwire_protocol.frames import (
     Identity,
     LinkLost,
     LinkUp,
+    ProcessLimits,
     Stop,
 )
 from longwire_protocol.link import Fault, LinkFailure
@@ -307,6 +308,7 @@ class Child:
             link_timeout_s=settings.link_timeout_s,
             is_link_timeout_explicit=settings.is_link_timeout_explicit,
             bot=bot,
+            limits=ProcessLimits(nice=settings.nice, open_files=settings.max_open_files),
         )
 
 

@@ -103,6 +103,13 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Proportional memory (PSS) in MiB at which the child is replaced, planned and without loss. 256: a child
     with all of lark-oapi imported has 161."""
 
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
+    """Niceness of the child, where the supervisor's own is not higher. 0: it gets its share like anyone."""
+
+    max_open_files: Annotated[int, msgspec.Meta(ge=64, le=1_048_576)] = 1024
+    """Descriptors the child may have open, soft and hard limit (RLIMIT_NOFILE), where the supervisor itself
+    may have as many. 1024: a connected child has 20, and one that leaks them meets its own limit first."""
+
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`[accounts.NAME]`, complete. Equal means: nothing to do at a reload. Its repr shows no secret."""
