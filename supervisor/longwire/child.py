@@ -132,8 +132,11 @@ class Child:
         self._command_ids = itertools.count(1)
         self._bot = bot
 
-    async def start(self) -> None:
+    async def start(self, *, is_successor: bool = False) -> None:
         """Start its process. Cancelled, it leaves none behind.
+
+        Args:
+            is_successor: whether it is made beside the account's present process.
 
         Raises:
             OSError: the system cannot start a process now.
@@ -146,6 +149,7 @@ class Child:
                 config.account,
                 config.connector,
                 is_forked=config.settings.isolation == "fork",
+                is_successor=is_successor,
                 on_exit=self._exited,
             )
         except BaseException:

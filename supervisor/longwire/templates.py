@@ -23,7 +23,7 @@ import msgspec
 import structlog
 
 from longwire.childlog import ChildLog
-from longwire.lock import lock_account
+from longwire.lock import lock_account, lock_successor
 from longwire.process import Endowment, Process, spawn
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
@@ -334,9 +334,22 @@ class Nursery:
         self._alive: set[Template] = set()
 
     async def make(
-        self, account: str, connector: str, *, is_forked: bool, on_exit: Callable[[int | None], None]
+        self,
+        account: str,
+        connector: str,
+        *,
+        is_forked: bool,
+        is_successor: bool = False,
+        on_exit: Callable[[int | None], None],
     ) -> Process:
         """Return a child that waits for its bootstrap.
+
+        Args:
+            account: whose lock it is to hold.
+            connector: what it will run.
+            is_forked: whether from the connector's template.
+            is_successor: whether one process of the account may be there, and one alone.
+            on_exit: see `Process`.
 
         Raises:
             OSError: the system cannot make a process now, or one of the account is still there.
@@ -345,16 +358,19 @@ class Nursery:
             try:
                 template = await self._template(connector)
                 await template.warmed()
-                return await template.fork(lock_account(self._locks, account), on_exit=on_exit)
+                return await template.fork(self._lock(account, is_successor=is_successor), on_exit=on_exit)
             except TemplateUnfit as exc:
                 _log.error("template_unfit", connector=connector, text=str(exc), used="a fresh process")
-        lock_fd = lock_account(self._locks, account)
+        lock_fd = self._lock(account, is_successor=is_successor)
         return spawn(
             lambda fd: [sys.executable, "-P", "-m", "longwire_connectors", str(fd), str(lock_fd)],
             environment=self._environment,
             on_exit=on_exit,
             lock_fd=lock_fd,
         )
+
+    def _lock(self, account: str, *, is_successor: bool) -> int:
+        return (lock_successor if is_successor else lock_account)(self._locks, account)
 
     async def close(self) -> None:
         """End all templates, and wait until they are gone."""

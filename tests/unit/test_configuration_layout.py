@@ -40,6 +40,8 @@ class TestDefaults:
             "backoff_initial_s": 0.1,
             "backoff_max_s": 60.0,
             "memory_limit_mb": 256,
+            "cpu_limit_percent": 0.0,
+            "cpu_window_s": 60.0,
             "nice": 0,
             "max_open_files": 1024,
         }
