@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from longwire import lifecycle
+from longwire.alarm import Alarm
 from longwire.backoff import Backoff
 from longwire.child import Child
 from longwire.config import AccountConfig
@@ -37,6 +38,8 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the delay that runs until `retry_at`."""
     bot: Bot | None = None
 
+
+_TOO_LATE = LinkFailure(fault=Fault.TRANSIENT, reason="successor_timeout", message="not online in time")
 
 MEMORY_PREFIX = "account/"
 """Memories are states of the journal under this prefix and the account's name."""
@@ -85,12 +88,12 @@ class Account:
         """Its successor, or its predecessor."""
         self._number = 0
         self._is_retired = False
-        self._stable: asyncio.TimerHandle | None = None
-        self._retry: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._stable, self._retry, self._successor = Alarm(), Alarm(), Alarm()
         self._recycling = Recycling()
         self._excess: Excess | None = None
         """Over which limit it is left, as it was replaced for that a short while ago."""
+        self._in_vain: LinkFailure | None = None
+        """Why the last successor failed, until another one does better."""
         self.meter: Meter | None = None
         """Of a process of this account; the guard's to keep."""
         self.limits = Limits(
@@ -294,18 +297,22 @@ class Account:
     def _second_failed(self, why: LinkFailure) -> None:
         """A successor will not do: what there is goes on."""
         if self._life.second in {Process.BOOTING, Process.READY}:
-            _log.warning("successor_failed", account=self.name, reason=why.reason, text=why.message)
+            self._regret(why)
             self._happen(Trigger.SECOND_FAILED)
+
+    def _regret(self, why: LinkFailure) -> None:
+        self._in_vain = why
+        _log.warning("successor_failed", account=self.name, reason=why.reason, text=why.message)
 
     def _gone(self, incarnation: Incarnation, why: LinkFailure) -> None:
         """It has no process any more; where there is another one, that one is the account's now."""
         if incarnation is self._second:
             if self._life.second in {Process.BOOTING, Process.READY}:
-                _log.warning("successor_failed", account=self.name, reason=why.reason, text=why.message)
+                self._regret(why)
             self._second = None
             self._happen(Trigger.SECOND_EXITED)
         else:
-            self._present, self._second = self._second, None
+            self._present, self._second, self._in_vain = self._second, None, None
             self._happen(Trigger.EXITED, why=why)
 
     def _note_last(self, child: Child) -> None:
@@ -332,9 +339,7 @@ class Account:
             is_urgent=is_urgent,
         )
         self._life, actions = lifecycle.step(before, happened, self._rules)
-        self._arm_retry()
-        self._arm_stable()
-        self._arm_deadline()
+        self._set_alarms()
         if self._present is not None and (actions or self._life.state is not before.state):
             self._present.cancel_turn()
         for action in actions:
@@ -377,36 +382,19 @@ class Account:
         """From now on the successor is the account's child."""
         if self._child is not None:
             self._note_last(self._child)
-        self._present, self._second = self._second, self._present
+        self._present, self._second, self._in_vain = self._second, self._present, None
         if self._present is not None:
             self._number = self._present.number
         _log.info("account_recycled", account=self.name, incarnation=self._number)
 
-    def _arm_retry(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        if self._life.retry_at is not None:
-            self._retry = self._loop.call_at(self._life.retry_at, self._happen, Trigger.RETRY)
-
-    def _arm_deadline(self) -> None:
-        """Give a successor up that does not get its link."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._life.second_by is not None:
-            why = LinkFailure(fault=Fault.TRANSIENT, reason="successor_timeout", message="not online in time")
-            self._deadline = self._loop.call_at(self._life.second_by, self._second_failed, why)
-
-    def _arm_stable(self) -> None:
-        """Have the failures forgotten on disk, too, once the link is stable."""
-        if self._stable is not None:
-            self._stable.cancel()
-            self._stable = None
-        if self._life.proven_at is not None and self._life.failures:
-            self._stable = self._loop.call_at(
-                self._life.proven_at + self._rules.stable_after_s, self._remember
-            )
+    def _set_alarms(self) -> None:
+        life = self._life
+        self._retry.set(life.retry_at, lambda: self._happen(Trigger.RETRY))
+        self._successor.set(life.second_by, lambda: self._second_failed(_TOO_LATE))
+        # The failures are forgotten on disk, too, once the link is stable.
+        is_to_forget = life.proven_at is not None and life.failures
+        stable_at = (life.proven_at or 0.0) + self._rules.stable_after_s
+        self._stable.set(stable_at if is_to_forget else None, self._remember)
 
     def _remember(self, *, bot: Bot | None = None) -> None:
         retry_at = self._life.retry_at
@@ -427,6 +415,7 @@ class Account:
         life, child, why, meter = self._life, self._child, self._life.why, self.meter
         if meter is not None and meter.pid != self.pid:
             meter = None
+        message, user_action = self._remarks()
         vitals = child.vitals if child else None
         beat = vitals.beat if vitals else None
         return AccountStatus(
@@ -436,8 +425,8 @@ class Account:
             state=life.state,
             reason=self._reason(),
             error_code=why.error_code if why else None,
-            message=why.message if why else self._excess.message if self._excess else None,
-            user_action=why.user_action if why else self._excess.user_action if self._excess else None,
+            message=message,
+            user_action=user_action,
             since=self._wall(life.since),
             attempt=lifecycle.attempt(life, self._loop.time(), self._rules),
             next_retry_at=None if life.retry_at is None else self._wall(life.retry_at),
@@ -465,6 +454,16 @@ class Account:
         if self._life.state is State.DEGRADED:
             return "heartbeats_missing"
         return self._life.why.reason if self._life.why else None
+
+    def _remarks(self) -> tuple[str | None, str | None]:
+        """Return what is to be said of it, and what can be done."""
+        why, excess, in_vain = self._life.why, self._excess, self._in_vain
+        if why is not None:
+            return why.message, why.user_action
+        if excess is None:
+            return None, None
+        failed = f"; its successor failed: {in_vain.message}" if in_vain else ""
+        return excess.message + failed, excess.user_action
 
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()

@@ -273,9 +273,14 @@ async def test_a_successor_that_gets_no_link_is_given_up_and_the_account_stays_o
         return (await simulator.app_state("lark", APP)).connections_open == 1
 
     await until(one, what="the successor's link is closed")
-    account = await longwire.account("bot")
-    assert account["pid"] == before["pid"]
-    assert account["state"] == "online"
+
+    async def told() -> dict[str, Any] | None:
+        account = await longwire.account("bot")
+        return account if account["message"] else None
+
+    account = await until(told, what="its status says so")
+    assert "its successor failed: " in account["message"]
+    assert (account["pid"], account["state"]) == (before["pid"], "online")
 
 
 async def test_a_command_under_way_is_answered_before_its_child_goes(
