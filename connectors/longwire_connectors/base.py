@@ -40,6 +40,9 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     """Commands that `call` knows, as `message.create`."""
     is_forkable: bool = False
     """Whether its children may be forked from a process that has done `preload`; each is a fresh one else."""
+    is_overlap_allowed: bool = False
+    """Whether the platform bears two links of an account for a moment, and deals each event to one of them:
+    then a planned replacement is made first, and the account never goes offline for it."""
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
 

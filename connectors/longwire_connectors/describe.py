@@ -107,6 +107,7 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         extra=declaration.extra,
         methods=declaration.methods,
         is_forkable=declaration.is_forkable,
+        is_overlap_allowed=declaration.is_overlap_allowed,
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
     )

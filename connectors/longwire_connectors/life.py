@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 import msgspec
 from setproctitle import setproctitle
 
-from longwire_connectors import childlog
+from longwire_connectors import childlog, limits
 from longwire_connectors.base import Connector
 from longwire_connectors.runtime import Child
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
@@ -23,6 +23,8 @@ _decode = msgspec.msgpack.Decoder(Bootstrap).decode
 def live(data: bytes) -> None:
     """Run the child that the bootstrap in `data` describes; does not return."""
     bootstrap = _decode(data)
+    if bootstrap.limits is not None:  # first: what comes next is other people's
+        limits.impose(bootstrap.limits)
     setproctitle(f"longwire: {bootstrap.account} ({bootstrap.connector})")
     connector_class = find_connector(bootstrap.connector)
     options = bootstrap.options

@@ -64,6 +64,7 @@ class LoopbackConnector(Connector):
         platform="loopback",
         methods=("message.create",),
         is_forkable=True,
+        is_overlap_allowed=True,
     )
 
     def __init__(self, options: LoopbackOptions, host: Host) -> None:

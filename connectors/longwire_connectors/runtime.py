@@ -65,7 +65,7 @@ _STUCK_EXIT_CODE = os.EX_SOFTWARE
 """Exit code of a child whose link could not be ended."""
 
 _HAND_OVER_SHARE = 0.25
-"""Share of the stop's grace in which what is under way is stored and acknowledged, before the close."""
+"""Share of the stop's grace in which what is under way is done, stored and acknowledged, before the close."""
 
 
 class Child:
@@ -174,9 +174,11 @@ class Child:
         grace_s = self._grace_s or 0.0
         try:
             async with asyncio.timeout(grace_s * _HAND_OVER_SHARE):
+                await self._commands.finish()
                 await self._window.empty()
         except TimeoutError:
-            _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
+            if self._window.unstored:
+                _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
         self._commands.cancel()
         await self._end_link(None)
         self._tell(Stopped())

@@ -76,6 +76,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     extra: str | None = None
     methods: tuple[str, ...] = ()
     is_forkable: bool = False
+    is_overlap_allowed: bool = False
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
 

@@ -34,6 +34,7 @@ from longwire_protocol.frames import (
     Identity,
     LinkLost,
     LinkUp,
+    ProcessLimits,
     Stop,
 )
 from longwire_protocol.link import Fault, LinkFailure
@@ -133,8 +134,11 @@ class Child:
         self._command_ids = itertools.count(1)
         self._bot = bot
 
-    async def start(self) -> None:
+    async def start(self, *, is_successor: bool = False) -> None:
         """Start its process. Cancelled, it leaves none behind.
+
+        Args:
+            is_successor: whether it is made beside the account's present process.
 
         Raises:
             OSError: the system cannot start a process now.
@@ -147,6 +151,7 @@ class Child:
                 config.account,
                 Kind(config.connector, config.settings.python),
                 is_forked=config.settings.isolation == "fork",
+                is_successor=is_successor,
                 on_exit=self._exited,
             )
         except BaseException:
@@ -319,6 +324,7 @@ class Child:
             link_timeout_s=settings.link_timeout_s,
             is_link_timeout_explicit=settings.is_link_timeout_explicit,
             bot=bot,
+            limits=ProcessLimits(nice=settings.nice, open_files=settings.max_open_files),
         )
 
 

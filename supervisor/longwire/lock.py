@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,46 @@ def lock_account(folder: Path, account: str) -> int:
         BlockingIOError: such a process is still there.
         OSError: the folder cannot be used.
     """
-    fd = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    place, other = _places(folder, account)
+    fd = _lock(place, account)
+    try:
+        _refuse_if_taken(other, account)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def lock_successor(folder: Path, account: str) -> int:
+    """Return a descriptor for a process beside the account's present one; a third one cannot be.
+
+    There are two places, and whoever comes second takes the one that is free.
+
+    Raises:
+        BlockingIOError: there are two already.
+        OSError: the folder cannot be used.
+    """
+    place, other = _places(folder, account)
+    try:
+        return _lock(place, account)
+    except BlockingIOError:
+        return _lock(other, account)
+
+
+def _refuse_if_taken(path: Path, account: str) -> None:
+    with suppress(FileNotFoundError):  # there never was a successor
+        fd = _lock(path, account, flags=0)
+        fcntl.flock(fd, fcntl.LOCK_UN)  # also for a fork of the host that came in this moment and has it, too
+        os.close(fd)
+
+
+def _places(folder: Path, account: str) -> tuple[Path, Path]:
+    """Return the two files; no name of an account has a `+`."""
+    return folder / f"{account}.lock", folder / f"{account}+.lock"
+
+
+def _lock(path: Path, account: str, *, flags: int = os.O_CREAT) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from longwire.interpreter import environment_for, program_of
-from longwire.lock import lock_account
+from longwire.lock import lock_account, lock_successor
 from longwire.process import Process, spawn
 from longwire.status import TemplateStatus
 from longwire.templates import Kind, Template, TemplateUnfit
@@ -46,7 +46,13 @@ class Nursery:
         """In the order of their starts."""
 
     async def make(
-        self, account: str, kind: Kind, *, is_forked: bool, on_exit: Callable[[int | None], None]
+        self,
+        account: str,
+        kind: Kind,
+        *,
+        is_forked: bool,
+        is_successor: bool = False,
+        on_exit: Callable[[int | None], None],
     ) -> Process:
         """Return a child that waits for its bootstrap.
 
@@ -54,6 +60,7 @@ class Nursery:
             account: whose.
             kind: its connector, and the interpreter that runs it.
             is_forked: whether a fork is wanted.
+            is_successor: whether one process of the account may be there, and one alone.
             on_exit: see `Process`.
 
         Raises:
@@ -63,16 +70,19 @@ class Nursery:
             try:
                 template = await self._template(kind)
                 await template.warmed()
-                return await template.fork(lock_account(self._locks, account), on_exit=on_exit)
+                return await template.fork(self._lock(account, is_successor=is_successor), on_exit=on_exit)
             except TemplateUnfit as exc:
                 _log.error("template_unfit", **kind._asdict(), text=str(exc), used="a fresh process")
-        lock_fd = lock_account(self._locks, account)
+        lock_fd = self._lock(account, is_successor=is_successor)
         return spawn(
             lambda fd: [program_of(kind.python), *_CHILD, str(fd), str(lock_fd)],
             environment=environment_for(kind.python, self._environment),
             on_exit=on_exit,
             lock_fd=lock_fd,
         )
+
+    def _lock(self, account: str, *, is_successor: bool) -> int:
+        return (lock_successor if is_successor else lock_account)(self._locks, account)
 
     def status(self) -> list[TemplateStatus]:
         """Return what is known of each, also of those that cannot be used and why."""

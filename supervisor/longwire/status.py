@@ -8,6 +8,7 @@ import msgspec
 
 from longwire.delivery import Filters
 from longwire.lifecycle import State
+from longwire.limits import Limits
 from longwire_protocol.event import Bot
 
 
@@ -52,6 +53,13 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     unstored: int
     """Events the child has handed over and that are not committed."""
     pss_bytes: int | None
+    """Memory of its process, what it shares divided among those who share it; looked at from time to time."""
+    rss_bytes: int | None
+    """Memory of its process, all that is resident; at most some seconds old."""
+    cpu_percent: float | None
+    """Of one core, in the last 5 to 10 s."""
+    limits: Limits
+    """What its process may take."""
     sdk: str | None
     bot: Bot | None
     counters: dict[str, int]

@@ -32,6 +32,7 @@ from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
 from longwire.fleet import Fleet
+from longwire.guard import Guard
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
 from longwire.journal.retention import Limits
@@ -39,7 +40,6 @@ from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
-from longwire.memory import MemoryGuard
 from longwire.nursery import Nursery
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.service import Service
@@ -194,7 +194,7 @@ class Supervisor:
                 tasks=tasks,
                 supervisor_id=self._id,
             )
-        tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
+        tasks.create_task(Guard(self._fleet.accounts).run(), name="guard")
         self._keeper = self._make_keeper()
         tasks.create_task(self._keeper.run(), name="journal keeper")
         accounts = self._config.accounts

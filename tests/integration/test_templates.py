@@ -83,6 +83,7 @@ class Stage:
         account: str | None = None,
         python: str | None = None,
         is_forked: bool = True,
+        is_successor: bool = False,
     ) -> Made:
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(DEADLINE_S):
@@ -90,6 +91,7 @@ class Stage:
                 account or f"bot{next(self._accounts)}",
                 Kind(connector, python),
                 is_forked=is_forked,
+                is_successor=is_successor,
                 on_exit=ended.set_result,
             )
         os.set_blocking(process.log_fd, False)
@@ -177,6 +179,27 @@ async def test_a_second_process_of_an_account_is_refused_until_the_first_is_gone
     await first.end()
     second = await stage.make(connector, account="bot")
     await second.end()
+
+
+@pytest.mark.parametrize("connector", ["loopback", "nowhere"])
+async def test_an_account_has_one_planned_successor_and_no_other_process_beside_the_two(
+    stage: Stage, connector: str
+) -> None:
+    first = await stage.make(connector, account="bot")
+    second = await stage.make(connector, account="bot", is_successor=True)
+    for is_successor in (False, True):
+        with pytest.raises(BlockingIOError, match="an earlier process of bot"):
+            await stage.make(connector, account="bot", is_successor=is_successor)
+    await first.end()
+    with pytest.raises(BlockingIOError, match="an earlier process of bot"):
+        await stage.make(connector, account="bot")
+    third = await stage.make(connector, account="bot", is_successor=True)
+    await second.end()
+    with pytest.raises(BlockingIOError, match="an earlier process of bot"):
+        await stage.make(connector, account="bot")
+    await third.end()
+    fourth = await stage.make(connector, account="bot")
+    await fourth.end()
 
 
 async def test_how_a_child_ended_is_told(stage: Stage) -> None:

@@ -353,6 +353,7 @@ class TestPrinting:
         [
             ({"account": "a", "state": "online", "reason": "x"}, ""),
             ({"account": "a", "state": "connecting"}, ""),
+            ({"account": "a", "state": "online", "message": "big", "user_action": "mend it"}, "big; mend it"),
             (
                 {
                     "account": "a",
@@ -370,5 +371,5 @@ class TestPrinting:
             ),
         ],
     )
-    def test_account_that_is_not_online_is_explained(self, account: dict[str, Any], text: str) -> None:
+    def test_account_that_needs_somebody_is_explained(self, account: dict[str, Any], text: str) -> None:
         assert render.explanation(account, now=100.0) == text

@@ -41,6 +41,10 @@ class TestDefaults:
             "backoff_initial_s": 0.1,
             "backoff_max_s": 60.0,
             "memory_limit_mb": 256,
+            "cpu_limit_percent": 0.0,
+            "cpu_window_s": 60.0,
+            "nice": 0,
+            "max_open_files": 1024,
         }
         assert (account.account, account.connector, account.tenant) == ("acme", "lark", "default")
 

@@ -40,7 +40,15 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 
-NOT_IN_THE_FILE = {"is_link_timeout_explicit", "account", "platform", "methods", "settings", "options"}
+NOT_IN_THE_FILE = {
+    "is_link_timeout_explicit",
+    "account",
+    "platform",
+    "methods",
+    "is_overlap_allowed",
+    "settings",
+    "options",
+}
 """Fields of settings that are no keys."""
 BY_CONNECTOR = {"isolation", "backoff_initial_s", "backoff_max_s"}
 PATHS = {"data_dir": "`var`", "endpoint": "`longwire.sock` in `data_dir`"}

@@ -26,6 +26,7 @@ class LarkConnector(Connector):
         extra="lark",
         methods=("message.create",),
         is_forkable=True,
+        is_overlap_allowed=True,  # 50 links an app, each event to one of them (docs/platforms.md 1.4)
     )
 
     def __init__(self, options: LarkOptions, host: Host) -> None:

@@ -33,7 +33,7 @@ _STYLES: Final = {
     "parked": "bold red",
 }
 _QUIET_STATES: Final = ("online", "stopped")
-"""States that need no line of explanation."""
+"""States that need no line of explanation, unless there is something to do."""
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -71,6 +71,9 @@ class _Account(msgspec.Struct):
     next_retry_at: float | None = None
     restarts: int | None = None
     last_event_at: float | None = None
+    pss_bytes: int | None = None
+    rss_bytes: int | None = None
+    cpu_percent: float | None = None
 
 
 def show_status(data: Mapping[str, Any]) -> None:
@@ -134,7 +137,7 @@ def explanation(account: Mapping[str, Any], *, now: float) -> str:
 
 
 def _explanation(account: _Account, now: float) -> str:
-    if account.state in _QUIET_STATES:
+    if account.state in _QUIET_STATES and not account.user_action:
         return ""
     why = account.message or account.reason
     code = f" ({account.error_code})" if account.error_code and account.error_code not in (why or "") else ""
@@ -161,13 +164,22 @@ _COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
     "last event": lambda account, now: _ago(account.last_event_at, now),
 }
 
+_WIDE_COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
+    **_COLUMNS,
+    "memory": lambda account, _: _mebibytes(account.pss_bytes or account.rss_bytes),
+    "cpu": lambda account, _: "" if account.cpu_percent is None else f"{account.cpu_percent:.0f} %",
+}
+_WIDE: Final = 110
+"""Columns of a terminal that has room for all of them."""
+
 
 def _print_accounts(console: Console, found: Iterable[Mapping[str, Any]]) -> None:
     now = time.time()
     accounts = [msgspec.convert(account, _Account) for account in found]
-    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD)
+    columns = _WIDE_COLUMNS if console.width >= _WIDE else _COLUMNS
+    table = Table(*columns, box=box.SIMPLE_HEAD)
     for account in accounts:
-        table.add_row(*(_cell(column(account, now)) for column in _COLUMNS.values()))
+        table.add_row(*(_cell(column(account, now)) for column in columns.values()))
     console.print(table)
     for account in accounts:
         if explained := _explanation(account, now):
@@ -194,6 +206,10 @@ def _print_templates(console: Console, templates: Iterable[_Template]) -> None:
 
 def _cell(text: str) -> Text:
     return Text(printable(text), style=_STYLES.get(text, ""))
+
+
+def _mebibytes(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 2**20:.0f} MiB"
 
 
 def _ago(at: float | None, now: float) -> str:

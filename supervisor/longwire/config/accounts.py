@@ -44,6 +44,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             connector=self.spec.name,
             platform=self.spec.platform,
             methods=self.spec.methods,
+            is_overlap_allowed=self.spec.is_overlap_allowed,
             tenant=self.tenant,
             allow_shared_app=self.allow_shared_app,
             settings=layers.settings(self.layers),

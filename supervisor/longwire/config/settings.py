@@ -111,8 +111,23 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     (Lark 60, DingTalk 300)."""
 
     memory_limit_mb: Annotated[int, msgspec.Meta(ge=16, le=1_048_576)] = 256
-    """Proportional memory (PSS) in MiB at which the child is replaced, planned and without loss. 256: a child
-    with all of lark-oapi imported has 161."""
+    """Memory in MiB at which the child is replaced, planned and without loss: its proportional share (PSS),
+    or all of it (RSS) where that cannot be read. 256: a child with all of lark-oapi imported has 161."""
+
+    cpu_limit_percent: Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)] = 0.0
+    """CPU, in percent of one core, over which the child is replaced likewise. 0: none, as a storm of events
+    is honest work, and a loop that no longer turns is noticed by its heartbeats."""
+
+    cpu_window_s: Annotated[float, msgspec.Meta(ge=1.0, le=3_600.0)] = 60.0
+    """Over how long that is measured, at least; the child is looked at every 5 to 10 s. 60: starting, and
+    catching up after an outage, take some seconds of a whole core."""
+
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
+    """Niceness of the child, where the supervisor's own is not higher. 0: it gets its share like anyone."""
+
+    max_open_files: Annotated[int, msgspec.Meta(ge=64, le=1_048_576)] = 1024
+    """Descriptors the child may have open, soft and hard limit (RLIMIT_NOFILE), where the supervisor itself
+    may have as many. 1024: a connected child has 20, and one that leaks them meets its own limit first."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +144,9 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     methods: tuple[str, ...] = ()
     """Commands that the connector knows."""
+
+    is_overlap_allowed: bool = False
+    """Whether its platform bears two connections of the account for a moment."""
 
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""
