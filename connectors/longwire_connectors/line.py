@@ -1,13 +1,12 @@
-"""The child's line to its parent, and who stands at the other end of it."""
+"""The child's line to its parent: a ZeroMQ context of its own, and one socket."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import zmq
 
-from longwire_protocol.channel import Channel, Receive, Sent, new_socket
+from longwire_protocol.channel import Channel, Receive, new_socket
 
 _HIGH_WATER = 1000
 """Frames queued towards the parent: a quarter of an hour of heartbeats, or batches of many events."""
@@ -16,24 +15,8 @@ _LINGER_MS = 200
 """How long the last frames may take to get out."""
 
 
-class Line(Protocol):
-    """Carries frames; used on the child's loop only."""
-
-    def send(self, parts: Sequence[bytes]) -> Sent:
-        """Send one message without waiting."""
-        ...
-
-    def close(self) -> None:
-        """Send what is under way, and end."""
-        ...
-
-
-OpenLine = Callable[[str, Receive, Callable[[], None]], Line]
-"""Opens a line to an endpoint, given what is told of each message and of room to send."""
-
-
-class ParentLine:
-    """A line to the supervisor, with a ZeroMQ context of its own.
+class Line:
+    """A line to the supervisor.
 
     Args:
         endpoint: the supervisor's ROUTER for children.
@@ -41,7 +24,7 @@ class ParentLine:
         on_writable: called when a line that was full may have room again.
     """
 
-    def __init__(self, endpoint: str, receive: Receive, on_writable: Callable[[], None]) -> None:
+    def __init__(self, endpoint: str, receive: Receive, *, on_writable: Callable[[], None]) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         socket = new_socket(self._context, zmq.DEALER, high_water=_HIGH_WATER)
         socket.connect(endpoint)
@@ -49,6 +32,6 @@ class ParentLine:
         self.send = self._channel.send
 
     def close(self) -> None:
-        """See `Line`."""
+        """Send what is under way, and end."""
         self._channel.close(linger_ms=_LINGER_MS)
         self._context.term()

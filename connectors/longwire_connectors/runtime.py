@@ -25,7 +25,7 @@ from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
 from longwire_connectors.handover import HandOverWindow
-from longwire_connectors.line import OpenLine, ParentLine
+from longwire_connectors.line import Line
 from longwire_protocol.channel import Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import FrameError
@@ -124,21 +124,21 @@ class Child:
 
     # The life.
 
-    async def run(self, *, open_line: OpenLine = ParentLine) -> None:
+    async def run(self) -> None:
         """Live until the parent says stop or SIGTERM comes; the link is closed when this returns."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loose_end)
-        self._line = open_line(self._bootstrap.endpoint, self._on_message, self._flush)
+        self._line = Line(self._bootstrap.endpoint, self._on_message, on_writable=self._flush)
         self._window = HandOverWindow(self._send_events, too_large=self._too_large)
-        sdk = self._load()
-        # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector over
-        # it would hold up the loop for 100 ms and more.
-        gc.freeze()
-        # Only now: before, there is nothing to close, and the default action ends a slow import at once.
-        loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
-        self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
-        self._heartbeat()
         try:
+            sdk = self._load()
+            # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector
+            # over it would hold up the loop for 100 ms and more.
+            gc.freeze()
+            # Only now: before, there is nothing to close, and the default action ends a slow import at once.
+            loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
+            self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
+            self._heartbeat()
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._commands = Commands(tasks, self._usable_connector, self._tell)
