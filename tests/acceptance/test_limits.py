@@ -252,6 +252,11 @@ async def test_a_child_that_dies_with_a_successor_on_its_way_is_replaced_by_a_th
 ) -> None:
     before = await a_successor_that_gets_no_link(simulator, longwire)
     psutil.Process(before["pid"]).kill()
+
+    async def noticed() -> bool:
+        return bool(longwire.log_events("child_exited"))
+
+    await until(noticed, what="its death is noticed")
     await simulator.clear_faults()
     after = await until_replaced(longwire, before)
     assert after["incarnation"] > before["incarnation"] + 1

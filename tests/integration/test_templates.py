@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -166,7 +167,11 @@ async def _has_descriptors(process: psutil.Process, count: int) -> bool:
 
 def descriptors(pid: int) -> dict[str, str]:
     """Return what each descriptor of a process is."""
-    return {link.name: str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    found: dict[str, str] = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found[link.name] = str(link.readlink())
+    return found
 
 
 @pytest.mark.parametrize("connector", ["loopback", "nowhere"])  # of the second there is no template
