@@ -11,8 +11,11 @@ from bench.measures import (
     hang,
     known_keys,
     latency,
+    orphans,
     replay,
     restart,
+    start,
+    stop,
     throughput,
 )
 from bench.rows import Row
@@ -22,8 +25,11 @@ Measure = Callable[[Bench], Awaitable[list[Row]]]
 
 MEASURES: dict[str, Measure] = {
     "fleet": fleet.measure,
+    "start": start.measure,
+    "stop": stop.measure,
     "restart": restart.measure,
     "hang": hang.measure,
+    "orphans": orphans.measure,
     "commands": commands.measure,
     "latency": latency.measure,
     "throughput": throughput.measure,
