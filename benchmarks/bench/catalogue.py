@@ -9,8 +9,10 @@ from bench.measures import (
     durable,
     fleet,
     hang,
+    isolation,
     known_keys,
     latency,
+    memory,
     orphans,
     replay,
     restart,
@@ -25,10 +27,12 @@ Measure = Callable[[Bench], Awaitable[list[Row]]]
 
 MEASURES: dict[str, Measure] = {
     "fleet": fleet.measure,
+    "memory": memory.measure,
     "start": start.measure,
     "stop": stop.measure,
     "restart": restart.measure,
     "hang": hang.measure,
+    "isolation": isolation.measure,
     "orphans": orphans.measure,
     "commands": commands.measure,
     "latency": latency.measure,
