@@ -26,7 +26,7 @@ from bench.table import as_json, describe_machine, load, show  # noqa: E402
 @click.option(
     "--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure just this; repeatable."
 )
-@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: two minutes.")
+@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: six minutes.")
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too."
 )

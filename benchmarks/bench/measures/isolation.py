@@ -19,7 +19,7 @@ from harness.longwire import lark
 
 _HEALTHY = 20
 _ALONE, _STOPPED = "alone", "stopped"
-_TROUBLES = {"crash": "crashes whenever it starts", "hang": "hangs in its start", "flood": "floods its log"}
+_TROUBLES = {"crash": "crash-loops", "hang": "hangs in its start", "flood": "floods its log"}
 _BACKOFF = {"backoff_initial_s": 0.1, "backoff_max_s": 0.5}
 """Of the sibling: one that crashes is started two or three times a second all the time."""
 
@@ -63,7 +63,7 @@ def _rows(ready_ms: dict[str, list[float]]) -> list[Row]:
     alone = statistics.median(ready_ms.pop(_ALONE))
     return [
         Row(
-            name=f"SIGKILL to ready beside a sibling that {_TROUBLES.get(what, 'is stopped')}, p50",
+            name=f"SIGKILL to ready, p50, while a sibling {_TROUBLES.get(what, 'is stopped')}",
             value=statistics.median(values),
             unit="ms",
             baseline=alone,

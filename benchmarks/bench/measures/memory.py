@@ -51,7 +51,7 @@ async def measure(bench: Bench) -> list[Row]:
             await asyncio.sleep(wait_s)  # the time itself is what is measured
             rows.append(_weigh(stage, plain, f"{wait_s / 60:g} min later"))
             await _flood(stage, apps)
-            rows.append(_weigh(stage, plain, f"after {_EVENTS:,} more each, all at once"))
+            rows.append(_weigh(stage, plain, f"after {_EVENTS:,} more at once each"))
     return rows
 
 
