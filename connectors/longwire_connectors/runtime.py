@@ -61,6 +61,9 @@ _TERMINATED_GRACE_S = 0.5
 _RELEASE_S = 0.5
 """How long a connector may take to release what outlives a connection."""
 
+_MOMENTS = 10
+"""So many moments of an interval are there for heartbeats: the parent wakes up for those of many children."""
+
 _STUCK_EXIT_CODE = os.EX_SOFTWARE
 """Exit code of a child whose link could not be ended."""
 
@@ -243,7 +246,9 @@ class Child:
         if not self._outbox:  # else the parent does not read, and this one would be old news
             self._line.send([encode(beat)])
         loop = asyncio.get_running_loop()
-        self._beat = loop.call_later(self._bootstrap.heartbeat_interval_s, self._heartbeat)
+        interval_s = self._bootstrap.heartbeat_interval_s
+        due = loop.time() + interval_s  # of a clock that all children share
+        self._beat = loop.call_at(due - due % (interval_s / _MOMENTS), self._heartbeat)
 
     # The link.
 

@@ -38,7 +38,7 @@ _DRAIN_PER_PEER = 2 * _HIGH_WATER
 _STRANGERS_PER_S, _STRANGERS_BURST = 1.0, 10
 """Log lines about frames of nobody we know."""
 
-_REST_FROM_PEERS, _REST_S = 200, 0.005
+_REST_FROM_PEERS, _REST_S = 20, 0.005
 """From so many children on, heartbeats wait so long for each other: a thousand wake us 170 times a second."""
 
 _EVENTFUL_S = 1.0
