@@ -15,6 +15,7 @@ from longwire_connectors import lifeline
 def main() -> None:
     """Live one child's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the supervisor
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a host may have blocked what the stop ladder sends
     fd, lock_fd = int(sys.argv[1]), int(sys.argv[2])
     for own in (fd, lock_fd):
         os.set_inheritable(own, False)  # what an SDK starts must not live on in our name

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -26,7 +25,6 @@ from longwire_connectors.runtime import Child
 from longwire_connectors.simulator.admin_client import SimulatorClient
 from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
 from longwire_connectors.simulator.server import Simulator
-from longwire_protocol.address import ipc
 from longwire_protocol.channel import Channel, new_socket
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.frames import (
@@ -120,17 +118,16 @@ async def _rehearse(connector: type[Connector], part: _Part) -> None:
 @asynccontextmanager
 async def _parenting() -> AsyncGenerator[tuple[_Parent, str]]:
     """Stand in for the supervisor at an endpoint; nothing of ZeroMQ is left afterwards."""
+    endpoint = f"ipc://@longwire-rehearsal-{token_hex(16)}"  # no file: an abstract name, which Linux has
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with tempfile.TemporaryDirectory(prefix="longwire-") as folder:
-        endpoint = ipc(Path(folder) / "s")
+    try:
+        parent = _Parent(context, endpoint)
         try:
-            parent = _Parent(context, endpoint)
-            try:
-                yield parent, endpoint
-            finally:
-                parent.close()
+            yield parent, endpoint
         finally:
-            context.destroy(linger=0)
+            parent.close()
+    finally:
+        context.destroy(linger=0)
 
 
 async def _happen(part: _Part, steering: SimulatorClient) -> None:

@@ -53,6 +53,8 @@ _PASSED_FDS = 3
 _OUT_OF_THE_WAY = 16
 _STDOUT_FD, _STDERR_FD = 1, 2
 
+_BEGAN_NS = time.time_ns()
+
 _THREADS_END_S, _LOOK_S = 1.0, 0.005
 """How long threads of an import or a rehearsal that is over may take to end."""
 
@@ -66,6 +68,7 @@ _decode = msgspec.msgpack.Decoder[ToTemplate](ToTemplate).decode
 def main() -> None:
     """Be a template; in each child, live that child's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the supervisor
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a host may have blocked what our stop ladder sends
     lifeline_fd, socket_fd, connector = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     lifeline.arm(lifeline_fd)
     template = Template(socket.socket(fileno=socket_fd))
@@ -112,23 +115,25 @@ class Template:
                     self._reap(message.id)
 
     def _fork(self, number: int, lifeline_fd: int, log_fd: int, lock_fd: int) -> bool:
+        pid: int | None = None
         try:
             pid = os.fork()
         except OSError as exc:
             self._tell(NotForked(number, str(exc)))
-            return False
+        finally:
+            if pid != 0:  # or the account's lock would be ours for ever
+                for fd in (lifeline_fd, log_fd, lock_fd):
+                    os.close(fd)
         if pid == 0:
             self._become_child(lifeline_fd, log_fd, lock_fd)
-            return True
-        for fd in (lifeline_fd, log_fd, lock_fd):
-            os.close(fd)
-        self._pids[number] = pid
-        pidfd = os.pidfd_open(pid)
-        try:
-            self._tell(Forked(number, pid), pidfd)
-        finally:
-            os.close(pidfd)
-        return False
+        elif pid is not None:
+            self._pids[number] = pid
+            pidfd = os.pidfd_open(pid)
+            try:
+                self._tell(Forked(number, pid), pidfd)
+            finally:
+                os.close(pidfd)
+        return pid == 0
 
     def _become_child(self, lifeline_fd: int, log_fd: int, lock_fd: int) -> None:
         """Have a session of its own, its own output, and no descriptor but its private pipe and its lock."""
@@ -209,11 +214,15 @@ def _descriptors() -> set[str]:
 
 
 def _sources() -> dict[str, Stamp]:
-    """Return a file of each package that was imported and is not Python's own: an upgrade writes it anew."""
+    """Return a file of each package that was imported and is not Python's own: an upgrade writes it anew.
+
+    Of one that was written since this process began nobody knows which version was imported; it has no stamp.
+    """
     packages = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
     specs: list[ModuleSpec | None] = [getattr(sys.modules.get(name), "__spec__", None) for name in packages]
     origins = {spec.origin for spec in specs if spec is not None and spec.has_location}
-    return {origin: stamp_of(origin) for origin in origins if origin is not None}
+    stamps = {origin: stamp_of(origin) for origin in origins if origin is not None}
+    return {path: None if stamp and stamp[1] > _BEGAN_NS else stamp for path, stamp in stamps.items()}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.message import Message
 from functools import cache
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
@@ -34,8 +34,10 @@ import msgspec
 
 from longwire_protocol.version import __version__
 
+CONNECT_S = 3.0
+"""For each address of a host: the first ones may be a broken IPv6."""
 SILENCE_S = 10.0
-"""To connect, and between two bytes of the answer. The SDKs' own calls have no bound and hung for three days
+"""Between two bytes of the answer. The SDKs' own calls have no bound and hung for three days
 (oapi-sdk-python#169); dingtalk-stream has this one from 0.24.4 on."""
 MAX_BODY_BYTES = 64 * 1024
 """The answers are some hundred bytes."""
@@ -121,9 +123,33 @@ def _opener() -> OpenerDirector:
     if "all" in proxies:
         proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
     opener = OpenerDirector()
-    for handler in (ProxyHandler(proxies), HTTPHandler(), HTTPSHandler(context=trust()), UnknownHandler()):
+    for handler in (ProxyHandler(proxies), _Http(), _Https(context=trust()), UnknownHandler()):
         opener.add_handler(handler)
     return opener
+
+
+class _Bounded(HTTPConnection):
+    """Connects within `CONNECT_S`, and waits longer afterwards."""
+
+    def connect(self) -> None:
+        silence_s, self.timeout = self.timeout, CONNECT_S
+        super().connect()
+        self.timeout = silence_s
+        self.sock.settimeout(silence_s)
+
+
+class _BoundedTls(_Bounded, HTTPSConnection):
+    pass
+
+
+class _Http(HTTPHandler):
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_Bounded, req)
+
+
+class _Https(HTTPSHandler):
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_BoundedTls, req, context=trust())
 
 
 def _read(response: HTTPResponse) -> bytes:

@@ -9,7 +9,7 @@ is said loudly: it costs seconds and up to 150 megabytes each.
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from longwire.templates import Kind, Template, TemplateUnfit
 
 _log = structlog.get_logger("longwire.templates")
 
-_CAN_FORK = sys.platform == "linux"
-"""macOS has no pidfds, and its own libraries must not be used behind a fork."""
+_LOCK_S, _LOCK_LOOK_S = 2.0, 0.02
+"""How long the lock of an account is waited for, and how often it is tried: the kernel tells nobody."""
 
 _CHILD = ("-P", "-m", "longwire_connectors")
 
@@ -41,6 +41,7 @@ class Nursery:
         self._environment = environment
         self._locks = locks
         self._loop = asyncio.get_running_loop()
+        self._can_fork = _can_fork()
         self._templates: dict[Kind, Template] = {}
         self._alive: dict[Template, None] = {}
         """In the order of their starts."""
@@ -66,14 +67,16 @@ class Nursery:
         Raises:
             OSError: the system cannot make a process now, or one of the account is still there.
         """
-        if is_forked and _CAN_FORK:
+        if is_forked and self._can_fork:
             try:
                 template = await self._template(kind)
                 await template.warmed()
-                return await template.fork(self._lock(account, is_successor=is_successor), on_exit=on_exit)
+                return await template.fork(
+                    await self._lock(account, is_successor=is_successor), on_exit=on_exit
+                )
             except TemplateUnfit as exc:
                 _log.error("template_unfit", **kind._asdict(), text=str(exc), used="a fresh process")
-        lock_fd = self._lock(account, is_successor=is_successor)
+        lock_fd = await self._lock(account, is_successor=is_successor)
         return spawn(
             lambda fd: [program_of(kind.python), *_CHILD, str(fd), str(lock_fd)],
             environment=environment_for(kind.python, self._environment),
@@ -81,8 +84,21 @@ class Nursery:
             lock_fd=lock_fd,
         )
 
-    def _lock(self, account: str, *, is_successor: bool) -> int:
-        return (lock_successor if is_successor else lock_account)(self._locks, account)
+    async def _lock(self, account: str, *, is_successor: bool) -> int:
+        """Return a lock; one whose start was given up a moment ago is about to let go of it.
+
+        Raises:
+            BlockingIOError: an earlier process is still there.
+        """
+        take = lock_successor if is_successor else lock_account
+        ends_at = self._loop.time() + _LOCK_S
+        while True:
+            try:
+                return take(self._locks, account)
+            except BlockingIOError:
+                if self._loop.time() >= ends_at:
+                    raise
+            await asyncio.sleep(_LOCK_LOOK_S)
 
     def status(self) -> list[TemplateStatus]:
         """Return what is known of each, also of those that cannot be used and why."""
@@ -117,3 +133,15 @@ class Nursery:
 
     def _ended(self, template: Template) -> None:
         self._alive.pop(template, None)
+
+
+def _can_fork() -> bool:
+    """Return whether templates work here: they need pidfds, which macOS and some sandboxes have not.
+
+    And libraries of macOS must not be used behind a fork.
+    """
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

@@ -66,6 +66,17 @@ def _let_go_in_fork() -> None:
 os.register_at_fork(after_in_child=_let_go_in_fork)
 
 
+def keep_from_forks(lock_fd: int) -> None:
+    """Have a fork of an embedding host close this lock, which would outlive us there; until `release`."""
+    _locks.add(lock_fd)
+
+
+def release(lock_fd: int) -> None:
+    """Close a lock that was kept from forks."""
+    _locks.discard(lock_fd)
+    os.close(lock_fd)
+
+
 class Endowment:
     """What a process to be gets of us: a private pipe, one into which it prints, and perhaps a lock.
 

@@ -42,6 +42,7 @@ from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
 from longwire.nursery import Nursery
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
+from longwire.process import keep_from_forks, release
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
@@ -136,7 +137,9 @@ class Supervisor:
             with _as_problem("supervisor.data_dir"):
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
-                cleanup.callback(os.close, lock(data_dir))
+                lock_fd = lock(data_dir)
+                keep_from_forks(lock_fd)
+                cleanup.callback(release, lock_fd)
             log_file = LogFile(self._logbook, data_dir / "log.jsonl")
             await log_file.open()
             cleanup.push_async_callback(log_file.close)

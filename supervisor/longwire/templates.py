@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 from array import array
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -44,6 +45,9 @@ _WARM_S = 60.0
 
 _FORK_S = 10.0
 """How long a template may take for one fork; one that is stopped or starved is then done without."""
+
+_REAP_S = 1.0
+"""How long a template may take to wait for a child that has ended."""
 
 _GONE_S = 1.0
 """How long a template may take to die of a SIGKILL."""
@@ -101,7 +105,9 @@ class Template:
         self._forks: dict[int, asyncio.Future[tuple[int, int]]] = {}
         self._reaps: dict[int, Callable[[int | None], None]] = {}
         self._children = 0
-        self._is_retired = self._is_gone = False
+        self._is_retired = self._is_gone = self._has_forked = False
+        self._unsent: deque[bytes] = deque()
+        """At most one message for each child."""
         self._ended = asyncio.Event()
         self._stamps: dict[str, Stamp] = {}
         self._warm_bytes = 0
@@ -181,16 +187,12 @@ class Template:
         forked = self._forks[number] = self._loop.create_future()
         try:
             self._send(Fork(number), endowment.theirs, endowment.log_end, lock_fd)
-            async with asyncio.timeout(_FORK_S):
-                pid, pidfd = await forked
-        except TimeoutError as exc:
-            endowment.close()
-            self._refuse(f"no child within {_FORK_S:g} s")
-            await self.ended()  # and with it the lock that is on its way there
-            raise TemplateUnfit(f"no child within {_FORK_S:g} s") from exc
+            pid, pidfd = await self._answer(forked)
         except BaseException:
             endowment.close()
-            if forked.done() and not forked.cancelled() and forked.exception() is None:
+            if not forked.done():
+                forked.cancel()
+            elif not forked.cancelled() and forked.exception() is None:
                 self._abandoned(number, forked.result()[1])
             raise
         finally:
@@ -204,6 +206,17 @@ class Template:
             on_exit=on_exit,
             template_pid=self.pid,
         )
+
+    async def _answer(self, forked: asyncio.Future[tuple[int, int]]) -> tuple[int, int]:
+        """Return the child's number and pidfd. Raises TemplateUnfit, OSError."""
+        await asyncio.wait([forked], timeout=_FORK_S)
+        if not forked.done():
+            self._readable()  # what took so long may have been we
+        if forked.done():
+            return forked.result()
+        self._refuse(f"no child within {_FORK_S:g} s")
+        await self.ended()  # and with it the lock that is on its way there
+        raise TemplateUnfit(f"no child within {_FORK_S:g} s")
 
     def retire(self, why: str | None) -> None:
         """Fork nothing more; the process ends with the last of its children."""
@@ -276,6 +289,7 @@ class Template:
             case Unfit():
                 self._refuse(message.reason)
             case Forked():
+                self._has_forked = True
                 self._children += 1
                 self._forked(message, fds)
             case NotForked():
@@ -284,7 +298,9 @@ class Template:
                     forked.set_exception(OSError(message.reason))
             case Reaped():
                 self._children -= 1
-                self._reaps.pop(message.id)(message.code)
+                done = self._reaps.pop(message.id, None)
+                if done is not None:
+                    done(message.code)
                 self._end_if_idle()
 
     def _send(self, message: ToTemplate, *fds: int) -> None:
@@ -299,11 +315,31 @@ class Template:
             done(None)
             return
         self._reaps[number] = done
-        try:
-            self._send(Reap(number))
-        except TemplateUnfit:  # stopped, with hundreds of messages before this one
-            del self._reaps[number]
+        self._unsent.append(_encode(Reap(number)))
+        self._flush()
+        self._loop.call_later(_REAP_S, self._overdue, number)
+
+    def _overdue(self, number: int) -> None:
+        """Wait no longer for how a child ended: that it has ended is known."""
+        self._readable()  # what took so long may have been we
+        done = self._reaps.pop(number, None)
+        if done is not None:
+            self._refuse(f"it did not wait for a child within {_REAP_S:g} s", pause_s=0.0)
             done(None)
+
+    def _flush(self) -> None:
+        """Send what waits; a template that is stopped takes hundreds of messages, and then none."""
+        while self._unsent and not self._is_gone:
+            try:
+                self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                self._loop.add_writer(self._socket.fileno(), self._flush)
+                return
+            except OSError:  # it is gone, as `_readable` will see
+                break
+            self._unsent.popleft()
+        if not self._is_gone:
+            self._loop.remove_writer(self._socket.fileno())
 
     def _abandoned(self, number: int, pidfd: int) -> None:
         """Nobody wants this child any more; it ends by itself, as its private pipe is closed."""
@@ -331,9 +367,9 @@ class Template:
 
     # Its end.
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, *, pause_s: float = _REFUSED_S) -> None:
         if self.refusal is None:
-            self.refusal, self.refused_until = reason, self._loop.time() + _REFUSED_S
+            self.refusal, self.refused_until = reason, self._loop.time() + pause_s
         if not self._warm.done():
             self._warm.set_exception(TemplateUnfit(reason))
         self.close()
@@ -347,9 +383,12 @@ class Template:
         self._is_gone = True
         self._deadline.cancel()
         self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
         if not self._warm.done():
             self._refuse("it ended while it imported; its log tells why")
+        elif self._forks and not self._has_forked:
+            self._refuse("it ended when it was to fork; its log tells why")
         for forked in self._forks.values():
             if not forked.done():
                 forked.set_exception(TemplateUnfit("it ended"))

@@ -65,6 +65,8 @@ async def test_g1_a_fork_that_an_embedding_host_made_meanwhile_keeps_nothing_ali
         await longwire.kill()
         await until(lambda: _are_gone(ours), what="no process of ours is left")
         assert is_alive(fork.pid)
+        await longwire.start()  # the fork keeps nobody out, either
+        await longwire.until_online()
     finally:
         fork.kill()
 

@@ -15,7 +15,7 @@ from longwire_connectors.dingtalk.errors import Answer
 from longwire_connectors.threads import in_thread
 
 OPENING_S = 13.0
-"""Connecting and answering together; each alone has `webcall.SILENCE_S`, where 0.24.3 has none (D1)."""
+"""Connecting and answering together; each is bounded by `webcall`, where 0.24.3 has no bound (D1)."""
 _HTTP_ERROR = 400
 
 

@@ -162,7 +162,7 @@ class _BoundedRequests:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._requests, name)
 
-    def post(self, url: str, *, headers: dict[str, str], json: Any) -> _Response:
+    def post(self, url: str, *, headers: dict[str, str], json: Any, **_timeout: Any) -> _Response:
         """Send JSON and return what the SDK asks of a `requests.Response`."""
         reply = webcall.post_json(url, json, headers=headers)
         return _Response(reply.status, reply.body)

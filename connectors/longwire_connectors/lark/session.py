@@ -28,7 +28,7 @@ from longwire_connectors.threads import in_thread
 from longwire_protocol.link import LinkFailure
 
 DISCOVERY_TIMEOUT_S = 13.0
-"""Connecting and answering together; each of them alone has `webcall.SILENCE_S`. Node's SDK has 15 s."""
+"""Connecting and answering together; bounded each by `webcall`. Node's SDK has 15 s."""
 ACK_GRACE_S = 0.3
 """How long events on their way may still be stored and acked when the link ends; a commit takes
 milliseconds."""
