@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness.interpreters import OTHER_VERSIONS, install, script
-from harness.longwire import Longwire, dingtalk, lark
+from harness.longwire import Longwire, about_templates, dingtalk, lark
 from harness.processes import COMMAND, memory
 from harness.simulator import Simulator
 from harness.waiting import until
@@ -107,6 +107,7 @@ async def say_something_to_each(simulator: Simulator, longwire: Longwire) -> Non
     await until(acked, what="every event is acknowledged")
 
 
+@about_templates
 async def test_an_sdk_that_the_lean_import_does_not_suit_is_imported_in_full_with_a_warning(
     simulator: Simulator, longwire: Longwire
 ) -> None:
@@ -130,6 +131,7 @@ def upgradable(other_python: str) -> Iterator[str]:
     install(other_python, f"websockets=={OTHER_VERSIONS['websockets']}")
 
 
+@about_templates
 async def test_an_upgrade_under_a_running_supervisor_reaches_each_account_at_its_next_start(
     simulator: Simulator, longwire: Longwire, upgradable: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.longwire import Longwire, Settings, dingtalk, lark
+from harness.longwire import Longwire, Settings, about_templates, dingtalk, lark
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire import Event
@@ -144,6 +144,7 @@ async def test_g4_without_overlap_a_child_over_its_memory_drains_and_goes_first(
     ]
 
 
+@about_templates
 async def test_g4_a_lark_child_whose_limit_is_too_low_is_replaced_once_and_the_operator_is_told(
     simulator: Simulator, longwire: Longwire
 ) -> None:

@@ -39,7 +39,8 @@ async def test_g1_nothing_outlives_a_killed_supervisor_and_the_next_one_connects
     for name in ("lark-0", "lark-1", "ding"):
         os.kill((await longwire.account(name))["pid"], signal.SIGSTOP)
     templates = [process for process in processes if "template" in process.name()]
-    templates[0].suspend()
+    for template in templates[:1]:
+        template.suspend()
     await longwire.kill()
     await until(lambda: _are_gone(processes), what="no process is left")
     await until(lambda: _is_unconnected(simulator), what="no connection is left")

@@ -6,7 +6,7 @@ import asyncio
 
 import psutil
 
-from harness.longwire import Longwire, dingtalk, lark
+from harness.longwire import Longwire, about_templates, dingtalk, lark
 from harness.processes import is_alive, memory
 from harness.simulator import Simulator
 from harness.waiting import until
@@ -14,6 +14,7 @@ from harness.waiting import until
 APPS = ("cli_one", "cli_two", "cli_three")
 
 
+@about_templates
 async def test_no_child_and_no_template_has_a_secret_of_another_account(
     simulator: Simulator, longwire: Longwire
 ) -> None:
@@ -34,6 +35,7 @@ async def test_no_child_and_no_template_has_a_secret_of_another_account(
     assert b"secret-of-" not in await asyncio.to_thread(memory, template.pid)
 
 
+@about_templates
 async def test_a_killed_template_takes_no_child_along_and_is_replaced(
     simulator: Simulator, longwire: Longwire
 ) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.processes import COMMAND, Program, is_alive
 from harness.waiting import DEADLINE_S, until
 from longwire import Client
@@ -30,6 +32,9 @@ Settings = Mapping[str, Any]
 
 _ISOLATION = {"isolation": os.environ["LONGWIRE_ISOLATION"]} if "LONGWIRE_ISOLATION" in os.environ else {}
 """So the same tests can be run with fresh processes: `LONGWIRE_ISOLATION=spawn`."""
+
+about_templates = pytest.mark.skipif(_ISOLATION.get("isolation") == "spawn", reason="there are no templates")
+"""Marks tests that have no meaning without."""
 
 
 def lark(url: str, app: str, **more: Any) -> dict[str, Any]:
