@@ -16,8 +16,7 @@ from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
 from longwire.interpreter import protocol_mismatch
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.nursery import Nursery
-from longwire.templates import Kind
+from longwire.nursery import Nursery, kind_of
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
@@ -149,7 +148,7 @@ class Child:
         try:
             self._process = await yard.nursery.make(
                 config.account,
-                Kind(config.connector, config.settings.python),
+                kind_of(config),
                 is_forked=config.settings.isolation == "fork",
                 is_successor=is_successor,
                 on_exit=self._exited,

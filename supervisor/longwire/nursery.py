@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
 
+from longwire.config import AccountConfig
 from longwire.interpreter import environment_for, program_of
 from longwire.lock import lock_account, lock_successor
 from longwire.process import Process, spawn
@@ -27,6 +28,11 @@ _LOCK_S, _LOCK_LOOK_S = 2.0, 0.02
 """How long the lock of an account is waited for, and how often it is tried: the kernel tells nobody."""
 
 _CHILD = ("-P", "-m", "longwire_connectors")
+
+
+def kind_of(account: AccountConfig) -> Kind:
+    """Return from what kind of template the account's child is forked, if it is."""
+    return Kind(account.connector, account.settings.python)
 
 
 class Nursery:
@@ -99,6 +105,11 @@ class Nursery:
                 if self._loop.time() >= ends_at:
                     raise
             await asyncio.sleep(_LOCK_LOOK_S)
+
+    def keep_only(self, wanted: Collection[Kind]) -> None:
+        """Let the templates of all other kinds end, as soon as they have no children any more."""
+        for kind in self._templates.keys() - wanted:
+            self._templates.pop(kind).retire("no account needs it")
 
     def status(self) -> list[TemplateStatus]:
         """Return what is known of each, also of those that cannot be used and why."""

@@ -40,7 +40,7 @@ from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import Logbook, LogFile
-from longwire.nursery import Nursery
+from longwire.nursery import Nursery, kind_of
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
@@ -120,6 +120,7 @@ class Supervisor:
         if not self._is_up:
             return  # the accounts have not been made yet; they will be made of these
         changes = self._fleet.apply(config.accounts)
+        self._nursery.keep_only({kind_of(account) for account in config.accounts.values()})
         _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:

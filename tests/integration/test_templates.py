@@ -27,6 +27,7 @@ from harness.interpreters import script
 from harness.processes import is_alive
 from harness.waiting import until
 from longwire import templates
+from longwire.templates import Kind
 from longwire_protocol.forking import Warm
 
 ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
@@ -253,6 +254,23 @@ async def test_a_template_that_hangs_is_done_without(stage: Stage, monkeypatch: 
     assert is_alive(first.process.pid)
     await first.end()
     await second.end()
+
+
+async def test_a_template_that_no_account_needs_any_more_ends_with_its_last_child(stage: Stage) -> None:
+    idle, busy, kept = await stage.make(), await stage.make("dingtalk"), await stage.make("lark")
+    await idle.end()
+    ours = [stage.template_of(made) for made in (busy, kept)]
+    stage.nursery.keep_only({Kind("lark", None)})
+    assert [status.connector for status in stage.nursery.status() if status.state != "retired"] == ["lark"]
+    await busy.end()
+    gone, still_there = ours
+    assert gone is not None
+    assert still_there is not None
+    await until(lambda: _is_gone(gone), what="the template without children is gone")
+    again = await stage.make("lark")
+    assert stage.template_of(again) == still_there
+    await kept.end()
+    await again.end()
 
 
 async def test_a_fork_that_nobody_waits_for_any_more_leaves_nothing(stage: Stage) -> None:
