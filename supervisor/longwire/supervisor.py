@@ -39,7 +39,7 @@ from longwire.journal.retention import Limits
 from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
-from longwire.logbook import Logbook, LogFile
+from longwire.logbook import LOG, Logbook, LogFile
 from longwire.nursery import Nursery
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.service import Service
@@ -137,7 +137,7 @@ class Supervisor:
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
                 cleanup.callback(os.close, lock(data_dir))
-            log_file = LogFile(self._logbook, data_dir / "log.jsonl")
+            log_file = LogFile(self._logbook, data_dir / LOG)
             await log_file.open()
             cleanup.push_async_callback(log_file.close)
             settings = JournalSettings(

@@ -458,3 +458,23 @@ def test_second_simulator_on_a_port_is_told_to_come_again() -> None:
 
     assert second.returncode == 75
     assert err == f"longwire: port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "where"),
+    [
+        ({}, "{folder}/data/log.jsonl"),
+        ({"LONGWIRE_ENDPOINT": "ipc://nobody"}, "log.jsonl of its data directory"),
+    ],
+)
+def test_logs_names_the_file_where_no_supervisor_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], where: str
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LONGWIRE_ENDPOINT", raising=False)
+    (tmp_path / "longwire.toml").write_text('[supervisor]\ndata_dir = "data"\n')
+    result = CliRunner().invoke(main, ["logs"], env=env)
+
+    assert result.exit_code == 69
+    assert f"its last lines are in {where.format(folder=tmp_path)}" in result.stderr
