@@ -28,7 +28,7 @@ from longwire_protocol.declaration import (
     OptionSpec,
     OptionType,
 )
-from longwire_protocol.version import CHILD_PROTOCOL
+from longwire_protocol.version import CHILD_PROTOCOL, __version__
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         lifeline.arm(int(lifeline_fd))  # what hangs while it is imported must not outlive the supervisor
     with _own_stdout() as out:
         connectors = describe(entry_points(group=ENTRY_POINT_GROUP))
-        out.write(msgspec.json.encode(Description(CHILD_PROTOCOL, connectors)))
+        out.write(msgspec.json.encode(Description(CHILD_PROTOCOL, connectors, __version__)))
 
 
 @contextmanager

@@ -87,3 +87,5 @@ class Description(msgspec.Struct, frozen=True):
     protocol: int
     """`CHILD_PROTOCOL` of its longwire."""
     connectors: list[ConnectorSpec]
+    version: str | None = None
+    """Of its longwire; the first ones did not say."""

@@ -77,6 +77,7 @@ class Fleet:
                 self._replacements[name] = wanted[name]
             else:
                 self._make(wanted[name]).start()
+        self._arrange(wanted)
         return changes
 
     async def wind_down(self) -> None:
@@ -94,6 +95,12 @@ class Fleet:
                 await self._is_down.wait()
         except TimeoutError:
             _log.error("accounts_did_not_stop", accounts=sorted(self._left))
+
+    def _arrange(self, wanted: Mapping[str, AccountConfig]) -> None:
+        """Bring the accounts into the order of the configuration, those that leave behind them."""
+        leaving = [name for name in self.accounts if name not in wanted]
+        for name in (*wanted, *leaving):
+            self.accounts[name] = self.accounts.pop(name)
 
     def _make(self, config: AccountConfig) -> Account:
         memory = self._memories.get(MEMORY_PREFIX + config.account, Memory())
@@ -125,8 +132,8 @@ class Fleet:
 
     def _replace(self, old: Account, config: AccountConfig | None, *, is_wanted: bool) -> None:
         """Put an account with the new configuration in the place of one that is stopped."""
-        del self.accounts[old.name]
         if config is None:
+            del self.accounts[old.name]
             return
         self._memories[MEMORY_PREFIX + old.name] = old.memory
         account = self._make(config)

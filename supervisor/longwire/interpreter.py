@@ -34,8 +34,22 @@ def protocol_mismatch(theirs: int, python: str | None) -> str:
     return f"{versions}{install_hint(python)}"
 
 
+def version_mismatch(theirs: str | None, python: str | None) -> str:
+    """Return why the connectors of another release cannot be used, and what to do.
+
+    `theirs` is `None` where it does not say which one it is, as the first ones did not.
+    """
+    versions = f"it has {f'longwire {theirs}' if theirs else 'another longwire'}, we are {__version__}"
+    if python is None:  # our files were replaced under us
+        return f"{versions}: restart us"
+    return f"{versions}{install_hint(python)}"
+
+
 def install_hint(python: str | None) -> str:
     """Return what to do for an interpreter without our connectors; nothing for our own, which has them."""
     if python is None:
         return ""
-    return f"; install longwire {__version__} there: {python} -m pip install 'longwire=={__version__}'"
+    return (
+        f"; install longwire {__version__} for it, as README says, with its own pip: "
+        f"{python} -m pip install '.[all]'"
+    )

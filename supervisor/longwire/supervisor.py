@@ -39,7 +39,7 @@ from longwire.journal.retention import Limits
 from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
-from longwire.logbook import Logbook, LogFile
+from longwire.logbook import LOG, Logbook, LogFile
 from longwire.nursery import Nursery, kind_of
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
@@ -141,7 +141,7 @@ class Supervisor:
                 lock_fd = lock(data_dir)
                 keep_from_forks(lock_fd)
                 cleanup.callback(release, lock_fd)
-            log_file = LogFile(self._logbook, data_dir / "log.jsonl")
+            log_file = LogFile(self._logbook, data_dir / LOG)
             await log_file.open()
             cleanup.push_async_callback(log_file.close)
             settings = JournalSettings(

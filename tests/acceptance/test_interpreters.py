@@ -74,8 +74,10 @@ async def test_two_environments_with_other_versions_are_online_side_by_side(
         else:
             assert parent == longwire.program.pid
         sdk = {"lark": "lark-oapi", "ding": "dingtalk-stream"}[platform]
-        expected = OTHER_VERSIONS[sdk] if place == "other" else version(sdk)
-        assert account["sdk"].startswith(f"{sdk} {expected}")
+        found = {
+            name: OTHER_VERSIONS[name] if place == "other" else version(name) for name in (sdk, "websockets")
+        }
+        assert account["sdk"] == ", ".join(f"{name} {found[name]}" for name in found)
         content = await asyncio.to_thread(memory, account["pid"])
         assert OF_THE_WHOLE_SDK[platform] not in content, "the lean import was used"
     assert not longwire.log_events("lean_import_failed")

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -179,6 +180,33 @@ async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_r
         return [account["state"] for account in accounts] == ["online"]
 
     await until(back, what="a new account is online")
+
+
+async def test_g3_the_accounts_are_shown_in_the_order_of_the_file_after_each_hangup(
+    longwire: Longwire,
+) -> None:
+    loopback = {"connector": "loopback"}
+    longwire.configure(dict.fromkeys("abcd", loopback))
+    await longwire.start()
+    await longwire.until_online()
+    for names, changed in (("xabc", "a"), ("cbax", "cb")):
+        before = {name: await longwire.account(name) for name in changed}
+        other = {**loopback, "size_bytes": len(changed)}
+        longwire.configure({name: other if name in changed else loopback for name in names})
+        longwire.program.send(signal.SIGHUP)
+
+        async def replaced(before: dict[str, dict[str, Any]] = before) -> bool:
+            found = [await longwire.account(name) for name in before]
+            return all(after["pid"] not in {None, before[after["account"]]["pid"]} for after in found)
+
+        await until(replaced, what="the changed accounts have new processes")
+
+        async def in_order(names: str = names) -> bool:
+            return "".join(a["account"] for a in (await longwire.status())["accounts"]) == names
+
+        await until(in_order, what="the removed one is gone, the others are in order")
+        listed = await longwire.client.call("account.list")
+        assert [account["account"] for account in listed] == list(names)
 
 
 async def test_g3_an_account_that_is_being_removed_cannot_be_started_again(longwire: Longwire) -> None:

@@ -17,13 +17,19 @@ from longwire_protocol.version import CHILD_PROTOCOL, __version__
 pytestmark = pytest.mark.timeout(300)
 
 
+def described(version: str, protocol: int = CHILD_PROTOCOL) -> str:
+    """Return a script that describes an interpreter without any connector."""
+    return f'echo \'{{"protocol": {protocol}, "connectors": [], "version": "{version}"}}\''
+
+
 def test_a_virtual_environments_python_is_asked_and_not_what_it_links_to(bare_venv: Path) -> None:
     assert bare_venv.is_symlink()
 
     with pytest.raises(ConfigError, match="No module named 'longwire_connectors'") as caught:
         Describer()(str(bare_venv))
 
-    assert f"{bare_venv} -m pip install 'longwire=={__version__}'" in str(caught.value)
+    assert f"longwire {__version__} for it" in str(caught.value)
+    assert f"{bare_venv} -m pip install" in str(caught.value)
 
 
 def test_our_modules_are_not_lent_to_another_interpreter(bare_venv: Path) -> None:
@@ -43,8 +49,11 @@ def test_connectors_are_listed_by_another_interpreter(other_python: str) -> None
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (f'echo \'{{"protocol": {CHILD_PROTOCOL + 1}, "connectors": []}}\'', "install longwire"),
-        ("echo '[]'", "install longwire"),  # the very first release of this helper
+        (described("9.9"), f"it has longwire 9.9, we are {__version__}; install longwire"),
+        (described(__version__, CHILD_PROTOCOL + 1), f"version {CHILD_PROTOCOL + 1} of the children's"),
+        ('echo \'{"protocol": 1, "connectors": []}\'', f"it has another longwire, we are {__version__}"),
+        ("echo '[]'", "it has another longwire"),  # the very first release of this helper
+        ("echo Python", "what it prints is no list of connectors; install longwire"),
         ("exec sleep 60", "not done after"),
         ("exit 3", "exit status 3, without a word"),
     ],
@@ -62,7 +71,11 @@ def test_what_cannot_be_used_says_what_to_do(tmp_path: Path, body: str, message:
 def test_what_is_no_program_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("")
 
-    for path, message in ((tmp_path / "python", "Permission denied"), (tmp_path / "none", "No such file")):
+    for path, message in (
+        (tmp_path / "python", "Permission denied"),
+        (tmp_path / "none", "No such file"),
+        (tmp_path, f"{tmp_path} is a folder, not an interpreter; give its bin/python"),
+    ):
         with pytest.raises(ConfigError, match=message):
             Describer()(str(path))
 

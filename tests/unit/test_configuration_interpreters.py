@@ -58,6 +58,7 @@ class TestConnectorTable:
 
         assert "did you mean stop_timeout_s" in found["connectors.lark.stop_timout_s"]
         assert "unknown key" in found["connectors.lark.app_id"]
+        assert "own options stand in its accounts" in found["connectors.lark.app_id"]
         assert "at least backoff_initial_s" in found["connectors.dingtalk.backoff_max_s"]
         assert found["connectors.sink"] == "expected a table, got an integer"
         assert "installed are broken, dingtalk, lark, sink" in found["connectors.slack"]
@@ -69,7 +70,9 @@ class TestConnectorTable:
             "accounts": {"ding": {"connector": "dingtalk", "client_id": "1"}},
         }
 
-        assert "does not declare" in problems(values)["connectors.dingtalk.isolation"]
+        found = problems(values)["connectors.dingtalk.isolation"]
+        assert "does not declare" in found
+        assert 'leave it out, or isolation = "spawn"' in found
 
 
 class TestInterpreter:

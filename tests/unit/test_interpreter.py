@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
+from longwire.interpreter import (
+    environment_for,
+    install_hint,
+    program_of,
+    protocol_mismatch,
+    version_mismatch,
+)
 from longwire_protocol.version import __version__
 
 OTHER = "/opt/other/bin/python"
@@ -24,5 +30,8 @@ def test_another_one_is_not_told_where_our_modules_are() -> None:
 def test_another_release_is_mended_where_it_is() -> None:
     assert protocol_mismatch(7, None).endswith("restart us")
     assert "version 7" in protocol_mismatch(7, OTHER)
-    assert f"{OTHER} -m pip install 'longwire=={__version__}'" in protocol_mismatch(7, OTHER)
+    assert f"{OTHER} -m pip install" in protocol_mismatch(7, OTHER)
+    assert version_mismatch("0.0.9", None).endswith("restart us")
+    assert f"longwire 0.0.9, we are {__version__}; install" in version_mismatch("0.0.9", OTHER)
+    assert f"it has another longwire, we are {__version__}; install" in version_mismatch(None, OTHER)
     assert install_hint(None) == ""

@@ -51,7 +51,7 @@ class HandshakeRefused(Exception):
 
 @cache  # the version is read from the disk, and a forked child finds it all done
 def load() -> str:
-    """Import the SDK's client, bound its calls, quieten its logger; return name and version.
+    """Import the SDK's client, bound its calls, quieten its logger; return names and versions.
 
     May be called in a process that has no loop yet, and leaves none behind there.
 
@@ -64,7 +64,7 @@ def load() -> str:
         client = _import_client()
     _bound(client)
     _quieten()
-    return f"lark-oapi {importlib.metadata.version('lark-oapi')}"
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("lark-oapi", "websockets"))
 
 
 def _import_client() -> ModuleType:

@@ -166,7 +166,7 @@ _COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
 
 _WIDE_COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
     **_COLUMNS,
-    "memory": lambda account, _: _mebibytes(account.pss_bytes or account.rss_bytes),
+    "memory": lambda account, _: _memory(account),
     "cpu": lambda account, _: "" if account.cpu_percent is None else f"{account.cpu_percent:.0f} %",
 }
 _WIDE: Final = 110
@@ -187,7 +187,7 @@ def _print_accounts(console: Console, found: Iterable[Mapping[str, Any]]) -> Non
 
 
 def _print_templates(console: Console, templates: Iterable[_Template]) -> None:
-    table = Table("template", "python", "state", "pid", "processes", "memory", box=box.SIMPLE_HEAD)
+    table = Table("template", "python", "state", "pid", "processes", "resident", box=box.SIMPLE_HEAD)
     for template in templates:
         cells = (
             template.connector,
@@ -195,17 +195,33 @@ def _print_templates(console: Console, templates: Iterable[_Template]) -> None:
             template.state,
             "" if template.pid is None else str(template.pid),
             "" if template.children is None else str(template.children),
-            "" if template.rss_bytes is None else f"{template.rss_bytes / 2**20:.0f} MiB",
+            _mebibytes(template.rss_bytes),
         )
         table.add_row(*map(_cell, cells))
     console.print(table)
-    for template in templates:
-        if template.reason:
-            console.print(Text(printable(f"template {template.connector}: {template.reason}")))
+    present = {(template.connector, template.python): template for template in templates}
+    for template in present.values():
+        if template.state == "unfit":
+            console.print(Text(printable(_complaint(template))))
+
+
+def _complaint(template: _Template) -> str:
+    whose = f" of {template.python}" if template.python else ""
+    return (
+        f"template {template.connector}{whose}: {template.reason}; its accounts have fresh processes, which "
+        'take more memory and time: mend it and restart them, or set isolation = "spawn" for them'
+    )
 
 
 def _cell(text: str) -> Text:
     return Text(printable(text), style=_STYLES.get(text, ""))
+
+
+def _memory(account: _Account) -> str:
+    """Return a process's share of memory; as long as it is not known, that it is less than all it has."""
+    if account.pss_bytes is None and account.rss_bytes is not None:
+        return f"<{_mebibytes(account.rss_bytes)}"
+    return _mebibytes(account.pss_bytes)
 
 
 def _mebibytes(size_bytes: int | None) -> str:

@@ -16,7 +16,7 @@ def connector_layers(table: Table, defaults: Layer, interpreters: Interpreters) 
     tables = {name: inner for name in table if (inner := table.table_or_none(name)) is not None}
     found = {name: layers.written(inner, interpreters) for name, inner in tables.items()}
     for name, layer in found.items():
-        tables[name].refuse_unknown(SETTING_KEYS)
+        tables[name].refuse_unknown(SETTING_KEYS, note="a connector's own options stand in its accounts")
         layers.check([layer, defaults])
     return found
 

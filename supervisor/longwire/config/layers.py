@@ -77,7 +77,8 @@ def fit_for(written: Sequence[Layer], spec: ConnectorSpec) -> Sequence[Layer]:
         return written
     for layer in written[:-1]:
         if layer.values.get("isolation") == "fork":
-            layer.blame("isolation", f"the connector {spec.name!r} does not declare that it may be forked")
+            problem = f"the connector {spec.name!r} does not declare that it may be forked"
+            layer.blame("isolation", f'{problem}; leave it out, or isolation = "spawn"')
     defaults = written[-1]
     fitting = {k: v for k, v in defaults.values.items() if (k, v) != ("isolation", "fork")}
     return (*written[:-1], defaults._replace(values=fitting))

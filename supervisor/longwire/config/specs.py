@@ -13,11 +13,17 @@ from typing import Final
 import msgspec
 
 from longwire.environment import child_environment
-from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
+from longwire.interpreter import (
+    environment_for,
+    install_hint,
+    program_of,
+    protocol_mismatch,
+    version_mismatch,
+)
 from longwire.process import Lifeline
 from longwire_protocol.declaration import ConnectorSpec, Description
 from longwire_protocol.errors import ConfigError, Problem
-from longwire_protocol.version import CHILD_PROTOCOL
+from longwire_protocol.version import CHILD_PROTOCOL, __version__
 
 ARGUMENTS: Final = ("-P", "-m", "longwire_connectors.describe")
 _decode = msgspec.json.Decoder(Description).decode
@@ -64,14 +70,19 @@ class Describer:
             why = f"not done after {self._timeout_s:g} s; a connector hangs while it is imported"
         except subprocess.CalledProcessError as exc:
             why = f"exit status {exc.returncode}, {_last_line(exc.stderr)}{install_hint(python)}"
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            why = f"{exc}{install_hint(python)}"
+        except msgspec.ValidationError:  # a description, but of another shape than ours
+            why = version_mismatch(None, python)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            why = f"what it prints is no list of connectors{install_hint(python)}"
         except OSError as exc:
-            why = str(exc)
+            why = _not_started(command[0], exc)
         else:
-            if description.protocol == CHILD_PROTOCOL:
+            if description.version != __version__:
+                why = version_mismatch(description.version, python)
+            elif description.protocol != CHILD_PROTOCOL:
+                why = protocol_mismatch(description.protocol, python)
+            else:
                 return {spec.name: spec for spec in description.connectors}
-            why = protocol_mismatch(description.protocol, python)
         problem = f"the installed connectors could not be listed by `{' '.join(command)}`: {why}"
         raise ConfigError([Problem("", problem)])
 
@@ -125,6 +136,12 @@ def _kill(helper: subprocess.Popen[bytes] | None) -> None:
     if helper is not None and helper.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(helper.pid, signal.SIGKILL)
+
+
+def _not_started(program: str, error: OSError) -> str:
+    if isinstance(error, PermissionError) and os.path.isdir(program):  # noqa: PTH112  # as the system was given it
+        return f"{program} is a folder, not an interpreter; give its bin/python"
+    return str(error)
 
 
 def _last_line(stderr: bytes) -> str:
