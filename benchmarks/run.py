@@ -26,16 +26,19 @@ from bench.table import as_json, describe_machine, load, show  # noqa: E402
 @click.option(
     "--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure just this; repeatable."
 )
-@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: two minutes.")
+@click.option("--quick", is_flag=True, help="Fewer accounts, events and rounds: six minutes.")
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write it here too."
 )
 @click.option(
-    "--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw it here, as SVG."
+    "--plot",
+    "plot_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Draw pictures into this folder, as SVG.",
 )
 @click.option("--keep", is_flag=True, help="Keep the folder with journals and logs.")
 def main(
-    only: tuple[str, ...], json_path: Path | None, plot_path: Path | None, *, quick: bool, keep: bool
+    only: tuple[str, ...], json_path: Path | None, plot_folder: Path | None, *, quick: bool, keep: bool
 ) -> None:
     """Print a row for each figure: name, value, unit, baseline, ratio, target."""
     folder = Path(tempfile.mkdtemp(prefix="lwbench-"))
@@ -52,8 +55,9 @@ def main(
     show(rows, machine)
     if json_path is not None:
         json_path.write_bytes(as_json(rows, machine))
-    if plot_path is not None:
-        draw(rows, machine, plot_path)
+    if plot_folder is not None:
+        for path in draw(rows, machine, plot_folder):
+            click.echo(f"drawn: {path}", err=True)
     if failed:
         sys.exit(f"not measured: {', '.join(failed)}")
 

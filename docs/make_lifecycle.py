@@ -43,6 +43,21 @@ Triggers that leave the state as it is are not drawn. Three steps go on at once 
 - `exited` in `stopping` starts the account again if it is wanted. That is how a restart works.
 
 A `handover` that comes less than `stable_after_s` after the one before counts as `failed`.
+
+`recycle` replaces a child that is over a limit. Where the connector allows two links at a time, and there is
+room for two processes, a second one is started beside it, and the account stays where it is:
+
+| step | child | second process |
+| --- | --- | --- |
+| `recycle` | goes on | starts |
+| `second_ready` | goes on | connects |
+| `succeeded` | is the successor from now on | is the predecessor: acknowledges what it has, closes, goes |
+| `second_exited` | goes on | is gone |
+
+With `second_failed` the successor goes instead, and the child stays. Whatever else ends the link of the
+child, or the child, ends the successor, too; then the account goes its usual way, and nothing new is started
+before both are gone. Where two links are not allowed, `recycle` counts as `restart`: the child goes first,
+and a new one starts at once. In `backoff` there is no link, so the child just goes.
 """
 
 _LEGEND = """\

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bench.measures import durable, fleet, hang, known_keys, latency, replay, restart, throughput
+from bench.measures import (
+    commands,
+    durable,
+    fleet,
+    hang,
+    isolation,
+    known_keys,
+    latency,
+    memory,
+    orphans,
+    replay,
+    restart,
+    start,
+    stop,
+    throughput,
+)
 from bench.rows import Row
 from bench.stage import Bench
 
 Measure = Callable[[Bench], Awaitable[list[Row]]]
 
 MEASURES: dict[str, Measure] = {
+    "fleet": fleet.measure,
+    "memory": memory.measure,
+    "start": start.measure,
+    "stop": stop.measure,
     "restart": restart.measure,
     "hang": hang.measure,
-    "fleet": fleet.measure,
+    "isolation": isolation.measure,
+    "orphans": orphans.measure,
+    "commands": commands.measure,
     "latency": latency.measure,
     "throughput": throughput.measure,
     "durable": durable.measure,

@@ -19,7 +19,7 @@ class Floor(msgspec.Struct, frozen=True):
 
     pid: int
     endpoint: str
-    """For a client; every request but `hello` gets the same reply."""
+    """For a client; every request but `hello` gets as many ready-made accounts as it asks for."""
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -57,14 +57,19 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def plain_sdk(
-    simulator: Simulator, app: str, *, platform: Platform = LARK, folder: Path
+    simulator: Simulator,
+    app: str,
+    *,
+    platform: Platform = LARK,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Plain]:
     """Run one; it is connected on entry and gone afterwards."""
     report = folder / f"{app}.json"
     script = PROGRAMS / f"plain_{platform.name}.py"
     command = [sys.executable, str(script), simulator.url, app, str(report)]
     started_at = time.time()
-    program = await Program.start(command, output=folder / f"{app}.log")
+    program = await Program.start(command, output=folder / f"{app}.log", env=env)
     try:
 
         async def connected() -> float:
@@ -79,34 +84,42 @@ async def plain_sdk(
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """What many plain SDK processes cost that were started together."""
+    """Plain SDK processes that were started together, and run."""
 
-    start_s: float
-    """From the start of the first until the last was connected."""
-    pss_bytes: float
-    """Of one, on average, while all run."""
+    members: list[Plain]
+    begun: float
+
+    @property
+    def start_s(self) -> float:
+        """From the start of the first until the last was connected."""
+        return max(plain.connected_at for plain in self.members) - self.begun
+
+    @property
+    def pss_bytes(self) -> float:
+        """Of one, on average, while all run."""
+        return sum(plain.pss_bytes for plain in self.members) / len(self.members)
 
 
-async def crowd(simulator: Simulator, size: int, *, folder: Path) -> Crowd:
-    """Start so many at once and look at them."""
+@asynccontextmanager
+async def crowd(
+    simulator: Simulator,
+    size: int,
+    *,
+    platform: Platform = LARK,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[Crowd]:
+    """Start so many at once; all are connected on entry and gone afterwards."""
     begun = time.time()
-    ready: list[Plain] = []
-    all_ready, may_end = asyncio.Event(), asyncio.Event()
-
-    async def live(app: str) -> None:
-        async with plain_sdk(simulator, app, folder=folder) as plain:
-            ready.append(plain)
-            if len(ready) == size:
-                all_ready.set()
-            await may_end.wait()
-
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(size):
-            tasks.create_task(live(f"cli_plain{number}"), name=f"plain {number}")
-        await all_ready.wait()
-        seen = Crowd(
-            max(plain.connected_at for plain in ready) - begun,
-            sum(plain.pss_bytes for plain in ready) / size,
-        )
-        may_end.set()
-    return seen
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as tasks:
+            starts = [
+                tasks.create_task(
+                    stack.enter_async_context(
+                        plain_sdk(simulator, f"cli_plain{n}", platform=platform, folder=folder, env=env)
+                    ),
+                    name=f"plain {n}",
+                )
+                for n in range(size)
+            ]
+        yield Crowd([start.result() for start in starts], begun)

@@ -32,6 +32,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds | None = None
     """Of the rounds whose median the value is; `None` where there was one."""
     baseline_bounds: Bounds | None = None
+    accounts: int | None = None
+    """With how many accounts it was measured, where it was measured with several numbers of them."""
+
+    @property
+    def title(self) -> str:
+        """The name, and with how many accounts."""
+        if self.accounts is None:
+            return self.name
+        return f"{self.name}, {self.accounts:,} account{'s' if self.accounts > 1 else ''}"
 
     @property
     def ratio(self) -> float | None:

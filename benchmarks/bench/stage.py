@@ -16,6 +16,8 @@ from harness.simulator import Simulator
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 
+_INSIDE = Path(__file__).parents[1] / "inside"
+
 _numbers = itertools.count(1)
 
 Accounts = Callable[[str], dict[str, dict[str, Any]]]
@@ -58,6 +60,13 @@ class Stage(msgspec.Struct, frozen=True):
     folder: Path
     simulator: Simulator
     longwire: Longwire
+
+
+def inside(folder: Path) -> dict[str, str]:
+    """Return an environment in which children have what lies in `../inside`, from a copy in this folder."""
+    path = folder / "inside"
+    shutil.copytree(_INSIDE, path)
+    return {"PYTHONPATH": str(path)}
 
 
 @asynccontextmanager

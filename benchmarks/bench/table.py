@@ -49,7 +49,7 @@ def show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
             notes.append(row.note)
         mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
         cells = (
-            row.name + mark,
+            row.title + mark,
             _number(row.value, row.bounds),
             row.unit,
             _number(row.baseline, row.baseline_bounds),

@@ -27,6 +27,7 @@ _BEAT = encode(
         counters={},
     )
 )
+_HELLO = {"protocol": CLIENT_PROTOCOL, "supervisor_id": "floor"}
 _ACCOUNT = {f"field{n}": "a value of some length" for n in range(25)}
 
 
@@ -44,7 +45,7 @@ async def read(beats: str, requests: str) -> None:
         request = decode_request(parts[-1])
         if isinstance(request, Request):
             is_hello = request.method == "hello"
-            data = {"protocol": CLIENT_PROTOCOL, "supervisor_id": "floor"} if is_hello else _ACCOUNT
+            data = _HELLO if is_hello else [_ACCOUNT] * request.params.get("accounts", 1)
             channel.send((parts[0], encode(Reply(id=request.id, status="ok", data=data))))
 
     channel = Channel(request_socket, answer)

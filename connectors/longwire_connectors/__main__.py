@@ -1,7 +1,11 @@
-"""The process of one account: `python -P -m longwire_connectors FD`, started by the supervisor only."""
+"""The process of one account: `python -P -m longwire_connectors LIFELINE LOCK`, started by the supervisor.
+
+`LOCK` is the descriptor of a lock, there for nothing but to be held as long as the process lives.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,7 +15,10 @@ from longwire_connectors import lifeline
 def main() -> None:
     """Live one child's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the supervisor
-    fd = int(sys.argv[1])
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a host may have blocked what the stop ladder sends
+    fd, lock_fd = int(sys.argv[1]), int(sys.argv[2])
+    for own in (fd, lock_fd):
+        os.set_inheritable(own, False)  # what an SDK starts must not live on in our name
     bootstrap = lifeline.receive(fd)
     lifeline.arm(fd)
     from longwire_connectors import life  # noqa: PLC0415  # only an armed child may take its time
@@ -20,4 +27,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EOFError as exc:
+        sys.exit(str(exc))

@@ -38,6 +38,11 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     """The extra of `longwire` that installs the SDK."""
     methods: tuple[str, ...] = ()
     """Commands that `call` knows, as `message.create`."""
+    is_forkable: bool = False
+    """Whether its children may be forked from a process that has done `preload`; each is a fresh one else."""
+    is_overlap_allowed: bool = False
+    """Whether the platform bears two links of an account for a moment, and deals each event to one of them:
+    then a planned replacement is made first, and the account never goes offline for it."""
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
 
@@ -139,6 +144,17 @@ class Connector(ABC):
             options: an instance of `declaration.options`, its secrets resolved.
             host: the run time.
         """
+
+    @classmethod
+    def preload(cls) -> None:
+        """Import what `load` and connecting need, once, in a process that children are then forked from.
+
+        It has no loop. No thread, descriptor or loop may be left behind: every child would share it.
+
+        Raises:
+            ImportError: the SDK is not installed.
+        """
+        return
 
     @abstractmethod
     def load(self) -> str:

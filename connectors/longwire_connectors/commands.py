@@ -61,6 +61,11 @@ class Commands:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
+    async def finish(self) -> None:
+        """Wait until no command is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
     def cancel(self) -> None:
         """End every command under way: the process is about to."""
         for task in self._under_way:

@@ -1,13 +1,14 @@
-"""Tells the parent which connectors are installed: `python -P -m longwire_connectors.describe`.
+"""Tells the parent which connectors are installed: `python -P -m longwire_connectors.describe [LIFELINE]`.
 
-The parent imports no connector's code; this short-lived helper process does. It prints one JSON array of
-`longwire_protocol.declaration.ConnectorSpec` and nothing else: what modules print while they are imported
-goes to stderr. One connector that cannot be imported is reported as such and harms no other.
+The parent imports no connector's code; this short-lived helper process does. It prints one `Description` of
+`longwire_protocol.declaration` as JSON and nothing else: what modules print while they are imported goes to
+stderr. One connector that cannot be imported is reported as such and harms no other.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -17,20 +18,26 @@ from typing import Any, BinaryIO, cast
 import msgspec
 from msgspec import inspect
 
+from longwire_connectors import lifeline
 from longwire_connectors.base import Connector, Declaration
 from longwire_protocol.declaration import (
     ENTRY_POINT_GROUP,
     ConnectorSpec,
     Constraints,
+    Description,
     OptionSpec,
     OptionType,
 )
+from longwire_protocol.version import CHILD_PROTOCOL, __version__
 
 
 def main() -> None:
     """Print the description of every installed connector."""
+    for lifeline_fd in sys.argv[1:]:
+        lifeline.arm(int(lifeline_fd))  # what hangs while it is imported must not outlive the supervisor
     with _own_stdout() as out:
-        out.write(msgspec.json.encode(describe(entry_points(group=ENTRY_POINT_GROUP))))
+        connectors = describe(entry_points(group=ENTRY_POINT_GROUP))
+        out.write(msgspec.json.encode(Description(CHILD_PROTOCOL, connectors, __version__)))
 
 
 @contextmanager
@@ -99,6 +106,8 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         identity=declaration.identity,
         extra=declaration.extra,
         methods=declaration.methods,
+        is_forkable=declaration.is_forkable,
+        is_overlap_allowed=declaration.is_overlap_allowed,
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
     )

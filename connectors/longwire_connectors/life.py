@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import cache
 from importlib.metadata import entry_points
 
 import msgspec
 from setproctitle import setproctitle
 
-from longwire_connectors import childlog
+from longwire_connectors import childlog, limits
 from longwire_connectors.base import Connector
 from longwire_connectors.runtime import Child
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
 from longwire_protocol.frames import Bootstrap
 
+_decode = msgspec.msgpack.Decoder(Bootstrap).decode
+
 
 def live(data: bytes) -> None:
     """Run the child that the bootstrap in `data` describes; does not return."""
-    bootstrap = msgspec.msgpack.decode(data, type=Bootstrap)
+    bootstrap = _decode(data)
+    if bootstrap.limits is not None:  # first: what comes next is other people's
+        limits.impose(bootstrap.limits)
     setproctitle(f"longwire: {bootstrap.account} ({bootstrap.connector})")
-    connector_class = _connector_class(bootstrap.connector)
+    connector_class = find_connector(bootstrap.connector)
     options = bootstrap.options
     secrets = [options[name] for name in connector_class.declaration.secrets if options.get(name)]
     childlog.configure(level=bootstrap.log_level, secrets=secrets)
@@ -30,7 +35,8 @@ def live(data: bytes) -> None:
     os._exit(0)  # SDKs leave threads behind that would keep the process (dingtalk_stream/chatbot.py 810)
 
 
-def _connector_class(name: str) -> type[Connector]:
+@cache  # a template has looked for it once for all its children
+def find_connector(name: str) -> type[Connector]:
     """Return the class of an installed connector.
 
     Raises:

@@ -63,6 +63,8 @@ class LoopbackConnector(Connector):
         options=LoopbackOptions,
         platform="loopback",
         methods=("message.create",),
+        is_forkable=True,
+        is_overlap_allowed=True,
     )
 
     def __init__(self, options: LoopbackOptions, host: Host) -> None:

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Coroutine
 from random import Random
@@ -19,13 +20,13 @@ from time import time
 from typing import Any
 
 import msgspec
-import zmq
 
 from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
 from longwire_connectors.handover import HandOverWindow
-from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_connectors.line import Line
+from longwire_protocol.channel import Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import FrameError
 from longwire_protocol.event import Bot
@@ -49,8 +50,7 @@ from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = logging.getLogger("longwire.child")
 
-_HIGH_WATER = 1000
-"""Frames queued towards the parent: a quarter of an hour of heartbeats, or batches of many events."""
+_decode = Decoder[ToChild](ToChild)
 
 _CLOSE_S = 3.0
 """How long a cancelled link may take to close its socket: a close handshake of one second and some CPU."""
@@ -61,11 +61,14 @@ _TERMINATED_GRACE_S = 0.5
 _RELEASE_S = 0.5
 """How long a connector may take to release what outlives a connection."""
 
+_MOMENTS = 10
+"""So many moments of an interval are there for heartbeats: the parent wakes up for those of many children."""
+
 _STUCK_EXIT_CODE = os.EX_SOFTWARE
 """Exit code of a child whose link could not be ended."""
 
 _HAND_OVER_SHARE = 0.25
-"""Share of the stop's grace in which what is under way is stored and acknowledged, before the close."""
+"""Share of the stop's grace in which what is under way is done, stored and acknowledged, before the close."""
 
 
 class Child:
@@ -128,28 +131,24 @@ class Child:
         """Live until the parent says stop or SIGTERM comes; the link is closed when this returns."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loose_end)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
-        socket = new_socket(context, zmq.DEALER, high_water=_HIGH_WATER)
-        socket.connect(self._bootstrap.endpoint)
-        self._decode = Decoder[ToChild](ToChild)
-        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._line = Line(self._bootstrap.endpoint, self._on_message, on_writable=self._flush)
         self._window = HandOverWindow(self._send_events, too_large=self._too_large)
-        sdk = self._load()
-        # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector over
-        # it would hold up the loop for 100 ms and more.
-        gc.freeze()
-        # Only now: before, there is nothing to close, and the default action ends a slow import at once.
-        loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
-        self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
-        self._heartbeat()
         try:
+            sdk = self._load()
+            # What the SDK brought stays for good: with all of lark-oapi, each full round of the collector
+            # over it would hold up the loop for 100 ms and more.
+            gc.freeze()
+            # Only now: before, there is nothing to close, and the default action ends a slow import at once.
+            loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
+            self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
+            self._heartbeat()
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._commands = Commands(tasks, self._usable_connector, self._tell)
                 await self._is_stopping.wait()
                 await self._wind_down()
         finally:
-            await self._leave(context)
+            await self._leave()
 
     def _load(self) -> str:
         """Import the SDK and make the connector; a failure parks the account at its first attempt."""
@@ -160,7 +159,9 @@ class Child:
             return self._connector.load()
         except ImportError as exc:
             install = (
-                f"pip install 'longwire[{declaration.extra}]'" if declaration.extra else "install its SDK"
+                f"{sys.executable} -m pip install 'longwire[{declaration.extra}]'"
+                if declaration.extra
+                else f"install its SDK for {sys.executable}"
             )
             self._unusable = _permanent(
                 "sdk_missing", f"the platform's SDK cannot be imported: {exc}", install
@@ -176,14 +177,16 @@ class Child:
         grace_s = self._grace_s or 0.0
         try:
             async with asyncio.timeout(grace_s * _HAND_OVER_SHARE):
+                await self._commands.finish()
                 await self._window.empty()
         except TimeoutError:
-            _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
+            if self._window.unstored:
+                _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
         self._commands.cancel()
         await self._end_link(None)
         self._tell(Stopped())
 
-    async def _leave(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    async def _leave(self) -> None:
         if self._beat is not None:
             self._beat.cancel()
         if self._connector is not None:
@@ -194,14 +197,13 @@ class Child:
                 _log.exception("connector_not_closed")
         self._flush()
         self._window.close()
-        self._channel.close(linger_ms=200)
-        context.term()
+        self._line.close()
 
     # Frames.
 
     def _on_message(self, parts: list[bytes]) -> None:
         try:
-            frame = self._decode(parts[-1])
+            frame = _decode(parts[-1])
         except FrameError as exc:
             _log.error("unreadable_frame_from_parent", extra={"error": str(exc)})
             return
@@ -223,11 +225,11 @@ class Child:
         self._flush()
 
     def _send_events(self, frame: FromChild) -> Sent:
-        return Sent.FULL if self._outbox else self._channel.send([encode(frame)])
+        return Sent.FULL if self._outbox else self._line.send([encode(frame)])
 
     def _flush(self) -> None:
         while self._outbox:
-            if self._channel.send([self._outbox[0]]) is not Sent.OK:
+            if self._line.send([self._outbox[0]]) is not Sent.OK:
                 return
             self._outbox.popleft()
         self._window.flush()
@@ -242,9 +244,11 @@ class Child:
             else Heartbeat(link=LinkState.DOWN, unstored=unstored, counters=counters)
         )
         if not self._outbox:  # else the parent does not read, and this one would be old news
-            self._channel.send([encode(beat)])
+            self._line.send([encode(beat)])
         loop = asyncio.get_running_loop()
-        self._beat = loop.call_later(self._bootstrap.heartbeat_interval_s, self._heartbeat)
+        interval_s = self._bootstrap.heartbeat_interval_s
+        due = loop.time() + interval_s  # of a clock that all children share
+        self._beat = loop.call_at(due - due % (interval_s / _MOMENTS), self._heartbeat)
 
     # The link.
 

@@ -61,6 +61,9 @@ class Channel:
         self._look: asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._is_paused = False
+        self._rest: asyncio.TimerHandle | None = None
+        self.rest_s = 0.0
+        """After a read, how long the next messages wait for each other: waking costs more than reading."""
         self._loop.add_reader(self._fd, self._readable)
         self._look_again()
 
@@ -90,7 +93,7 @@ class Channel:
     def drain(self, *, max_messages: int) -> None:
         """Read what waits, now, before someone is judged for silence; at most `max_messages` of a flood."""
         for _ in range(0, max_messages, _READ_BATCH):
-            if self._is_paused or not self._read_some():
+            if self._read_some() < _READ_BATCH:
                 break
         else:
             self._look_again()
@@ -102,10 +105,10 @@ class Channel:
         if self._socket.closed:
             return
         self._loop.remove_reader(self._fd)
-        for handle in (self._look, self._retry):
+        for handle in (self._look, self._retry, self._rest):
             if handle is not None:
                 handle.cancel()
-        self._look = self._retry = None
+        self._look = self._retry = self._rest = None
         self._socket.close(linger_ms)
 
     def _look_again(self) -> None:
@@ -117,23 +120,32 @@ class Channel:
         self._readable()
 
     def _readable(self) -> None:
-        if not self._is_paused and self._read_some():
+        read = self._read_some()
+        if read == _READ_BATCH:
             self._look_again()
+        elif read and self.rest_s > 0 and self._rest is None and not self._socket.closed:
+            self._loop.remove_reader(self._fd)
+            self._rest = self._loop.call_later(self.rest_s, self._rested)
         if self._retry is not None:  # last, as reading swallows the edge that tells of room
             self._retry_now()
 
-    def _read_some(self) -> bool:
-        """Read a batch; return whether more may wait."""
+    def _rested(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._fd, self._readable)
+        self._readable()
+
+    def _read_some(self) -> int:
+        """Read a batch and return how many messages it had; after a full one more may wait."""
         recv, receive = self._socket.recv_multipart, self._receive
-        for _ in range(_READ_BATCH):
+        for read in range(_READ_BATCH):
             if self._socket.closed or self._is_paused:
-                return False
+                return read
             try:
                 parts = recv(zmq.NOBLOCK)
             except zmq.Again:
-                return False
+                return read
             receive(parts)
-        return True
+        return _READ_BATCH
 
     def _retry_later(self) -> None:
         if self._retry is None and self._on_writable is not None and not self._socket.closed:

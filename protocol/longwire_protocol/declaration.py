@@ -1,7 +1,7 @@
 """What the parent knows of a connector without importing its code.
 
-`python -P -m longwire_connectors.describe` prints a JSON array of `ConnectorSpec`, one for each entry point
-of the group; the parent checks the configuration against it.
+`python -P -m longwire_connectors.describe` prints a `Description` as JSON, with a `ConnectorSpec` for each
+entry point of the group; the parent checks the configuration against it.
 """
 
 from __future__ import annotations
@@ -75,5 +75,17 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     identity: str | None = None
     extra: str | None = None
     methods: tuple[str, ...] = ()
+    is_forkable: bool = False
+    is_overlap_allowed: bool = False
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What an interpreter has installed."""
+
+    protocol: int
+    """`CHILD_PROTOCOL` of its longwire."""
+    connectors: list[ConnectorSpec]
+    version: str | None = None
+    """Of its longwire; the first ones did not say."""

@@ -15,6 +15,15 @@ from longwire_protocol.event import Bot
 from longwire_protocol.link import LinkFailure, LinkState
 
 
+class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child imposes on itself before it runs anything else."""
+
+    nice: int
+    """Niceness, 0 to 19."""
+    open_files: int
+    """Descriptors, soft and hard limit."""
+
+
 class Bootstrap(msgspec.Struct, frozen=True, kw_only=True):
     """All a child needs to know, written once to its private descriptor and nowhere else."""
 
@@ -34,6 +43,8 @@ class Bootstrap(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the operator chose `link_timeout_s`; Lark's pong window depends on it."""
     bot: Bot | None = None
     """Who the bot is, if an earlier incarnation found out."""
+    limits: ProcessLimits | None = None
+    """`None` leaves what was inherited."""
     log_level: str = "info"
 
 

@@ -6,17 +6,19 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
 from longwire import lifecycle
+from longwire.alarm import Alarm
 from longwire.backoff import Backoff
-from longwire.child import Child, Yard
+from longwire.child import Child
 from longwire.config import AccountConfig
+from longwire.incarnation import Incarnation, Workplace
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
-from longwire.pacing import CrowdGate, RateGate, Turn
+from longwire.limits import Excess, Limits, Meter, Recycling
 from longwire.status import AccountStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
@@ -37,32 +39,15 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     bot: Bot | None = None
 
 
+_TOO_LATE = LinkFailure(fault=Fault.TRANSIENT, reason="successor_timeout", message="not online in time")
+
 MEMORY_PREFIX = "account/"
 """Memories are states of the journal under this prefix and the account's name."""
 
 
-class States(Protocol):
-    """Where small state is kept: the journal."""
-
-    async def next_incarnation(self, account: str) -> int:
-        """Return a number greater than every one returned before, also by an earlier supervisor."""
-        ...
-
-    def put_state(self, key: str, value: Any) -> None:
-        """Keep this; durable soon."""
-        ...
-
-
-class Premises(msgspec.Struct, frozen=True):
+class Premises(Workplace, frozen=True):
     """What every account needs of the supervisor."""
 
-    yard: Yard
-    states: States
-    tasks: asyncio.TaskGroup
-    starts: CrowdGate
-    """Processes booting at once."""
-    connects: Callable[[str], RateGate]
-    """The pace of new connections, by connector."""
     changed: Callable[[Account], None]
     """Told after each change of state."""
 
@@ -73,7 +58,6 @@ class Tally(msgspec.Struct):
     starts: int = 0
     events: int = 0
     duplicates: int = 0
-    pss_bytes: int | None = None
     frame_at: float | None = None
     event_at: float | None = None
     """Of earlier processes; Unix seconds."""
@@ -89,17 +73,33 @@ class Account:
         self._loop = asyncio.get_running_loop()
         settings = config.settings
         backoff = Backoff(initial_s=settings.backoff_initial_s, max_s=settings.backoff_max_s)
-        self._rules = Rules(backoff=backoff, stable_after_s=settings.stable_after_s)
+        self._rules = Rules(
+            backoff=backoff,
+            stable_after_s=settings.stable_after_s,
+            is_overlap_allowed=config.is_overlap_allowed,
+        )
         self._life = Life(since=self._loop.time(), failures=memory.failures)
         self._memory = memory
-        self._child: Child | None = None
-        self._incarnation = 0
-        self._turn: Turn | None = None
-        self._spawning: asyncio.Task[None] | None = None
-        self._is_booting = False
+        self._present: Incarnation | None = None
+        """Whose state is the account's."""
+        self._second: Incarnation | None = None
+        """Its successor, or its predecessor."""
+        self._number = 0
         self._is_retired = False
-        self._stable: asyncio.TimerHandle | None = None
-        self._retry: asyncio.TimerHandle | None = None
+        self._stable, self._retry, self._successor = Alarm(), Alarm(), Alarm()
+        self._recycling = Recycling()
+        self._excess: Excess | None = None
+        """Over which limit it is left, as it was replaced for that a short while ago."""
+        self._in_vain: LinkFailure | None = None
+        """Why the last successor failed, until another one does better."""
+        self.meter: Meter | None = None
+        """Of a process of this account; the guard's to keep."""
+        self.limits = Limits(
+            memory_mb=settings.memory_limit_mb,
+            cpu_percent=settings.cpu_limit_percent,
+            open_files=settings.max_open_files,
+            nice=settings.nice,
+        )
 
     @property
     def name(self) -> str:
@@ -125,6 +125,10 @@ class Account:
     def pid(self) -> int | None:
         """Its process."""
         return self._child.pid if self._child else None
+
+    @property
+    def _child(self) -> Child | None:
+        return self._present.child if self._present else None
 
     # What the operator wants.
 
@@ -166,6 +170,29 @@ class Account:
         _log.info("account_restarts", account=self.name, reason=why)
         self._happen(Trigger.RESTART)
 
+    def judge(self, excess: Excess | None) -> None:
+        """Hear by how much its process is over a limit, if it is: it is replaced, but not for ever."""
+        now = self._loop.time()
+        if excess is None or not self._recycling.may(now):
+            self._keep(excess)
+        elif lifecycle.can_recycle(self._life) and not self._is_retired:
+            self._recycling.note(now)
+            self._excess = None
+            _log.warning("account_recycles", account=self.name, reason=excess.reason, text=excess.message)
+            why = LinkFailure(fault=Fault.TRANSIENT, reason=excess.reason, message=excess.message)
+            self._happen(Trigger.RECYCLE, why=why, is_urgent=excess.is_urgent)
+
+    def _keep(self, excess: Excess | None) -> None:
+        if excess is not None and self._excess is None:
+            _log.warning(
+                "limit_not_kept",
+                account=self.name,
+                reason=excess.reason,
+                text=excess.message,
+                user_action=excess.user_action,
+            )
+        self._excess = excess
+
     async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
         """Have the platform do something.
 
@@ -178,28 +205,34 @@ class Account:
             )
         return await self._child.command(method, params, deadline_s=deadline_s)
 
-    # What the child reports.
+    # What its processes report.
 
     def child_ready(self, child: Child) -> None:
         """See `ChildOwner`."""
-        if self._life.process is Process.BOOTING:
-            self._booted()
+        incarnation, process = self._of(child)
+        if process is Process.BOOTING:
+            incarnation.booted()
             _log.info("child_ready", account=self.name, incarnation=child.incarnation, sdk=child.vitals.sdk)
-            self._happen(Trigger.READY)
+            self._happen(Trigger.SECOND_READY if incarnation is self._second else Trigger.READY)
 
     def child_linked(self, child: Child, connection: str) -> None:
         """See `ChildOwner`."""
-        del child, connection
-        if self._life.state is State.CONNECTING and self._life.process is Process.READY:
+        del connection
+        incarnation, process = self._of(child)
+        if incarnation is self._second:
+            if process is Process.READY:
+                self._happen(Trigger.SUCCEEDED)
+        elif self._life.state is State.CONNECTING and process is Process.READY:
             self._happen(Trigger.PROVEN)
 
     def child_unlinked(self, child: Child, failure: LinkFailure) -> None:
         """See `ChildOwner`."""
-        del child
-        if self._life.process is not Process.READY or self._life.state is State.BACKOFF:
-            return
-        trigger = {Fault.PERMANENT: Trigger.REFUSED, Fault.HANDOVER: Trigger.HANDOVER}.get(failure.fault)
-        self._happen(trigger or Trigger.FAILED, why=failure)
+        incarnation, process = self._of(child)
+        if incarnation is self._second:
+            self._second_failed(failure)
+        elif process is Process.READY and self._life.state is not State.BACKOFF:
+            trigger = {Fault.PERMANENT: Trigger.REFUSED, Fault.HANDOVER: Trigger.HANDOVER}.get(failure.fault)
+            self._happen(trigger or Trigger.FAILED, why=failure)
 
     def child_identified(self, child: Child, bot: Bot) -> None:
         """See `ChildOwner`."""
@@ -208,19 +241,18 @@ class Account:
 
     def child_late(self, child: Child) -> None:
         """See `ChildOwner`."""
-        del child
-        if self._life.state is State.ONLINE:
+        if child is self._child and self._life.state is State.ONLINE:
             self._happen(Trigger.LATE)
 
     def child_on_time(self, child: Child) -> None:
         """See `ChildOwner`."""
-        del child
-        if self._life.state is State.DEGRADED:
+        if child is self._child and self._life.state is State.DEGRADED:
             self._happen(Trigger.ON_TIME)
 
     def child_hung(self, child: Child, why: LinkFailure) -> None:
         """See `ChildOwner`."""
-        if self._life.process not in {Process.BOOTING, Process.READY}:
+        incarnation, process = self._of(child)
+        if process not in {Process.BOOTING, Process.READY}:
             return
         _log.warning(
             "child_hung",
@@ -229,22 +261,71 @@ class Account:
             reason=why.reason,
             text=why.message,
         )
-        self._happen(Trigger.HUNG, why=why)
+        if incarnation is self._second:
+            self._second_failed(why)
+        else:
+            self._happen(Trigger.HUNG, why=why)
 
     def child_exited(self, child: Child, why: LinkFailure) -> None:
         """See `ChildOwner`."""
-        level = _log.info if self._life.process is Process.LEAVING else _log.warning
+        incarnation, process = self._of(child)
+        level = _log.info if process is Process.LEAVING else _log.warning
         level("child_exited", account=self.name, incarnation=child.incarnation, text=why.message)
-        self._booted()
-        self._child = None
+        incarnation.booted()
+        self._note_last(child)
+        self._gone(incarnation, why)
+
+    def incarnation_started(self, incarnation: Incarnation) -> None:
+        """See `IncarnationOwner`."""
+        self.tally.starts += 1
+        if incarnation is self._present:
+            self._number = incarnation.number
+
+    def incarnation_failed(self, incarnation: Incarnation, why: LinkFailure) -> None:
+        """See `IncarnationOwner`."""
+        self._gone(incarnation, why)
+
+    def _of(self, child: Child) -> tuple[Incarnation, Process]:
+        """Return whose child it is, and what it is doing."""
+        if self._second is not None and self._second.child is child:
+            return self._second, self._life.second
+        assert self._present is not None  # noqa: S101  # for the type checker
+        return self._present, self._life.process
+
+    def _second_failed(self, why: LinkFailure) -> None:
+        """A successor will not do: what there is goes on."""
+        if self._life.second in {Process.BOOTING, Process.READY}:
+            self._regret(why)
+            self._happen(Trigger.SECOND_FAILED)
+
+    def _regret(self, why: LinkFailure) -> None:
+        self._in_vain = why
+        _log.warning("successor_failed", account=self.name, reason=why.reason, text=why.message)
+
+    def _gone(self, incarnation: Incarnation, why: LinkFailure) -> None:
+        """It has no process any more; where there is another one, that one is the account's now."""
+        if incarnation is self._second:
+            if self._life.second in {Process.BOOTING, Process.READY}:
+                self._regret(why)
+            self._second = None
+            self._happen(Trigger.SECOND_EXITED)
+        else:
+            self._present, self._second, self._in_vain = self._second, None, None
+            self._happen(Trigger.EXITED, why=why)
+
+    def _note_last(self, child: Child) -> None:
         self.tally.frame_at = child.vitals.frame_at or self.tally.frame_at
         self.tally.event_at = child.vitals.event_at or self.tally.event_at
-        self._happen(Trigger.EXITED, why=why)
 
     # Carrying out.
 
     def _happen(
-        self, trigger: Trigger, *, why: LinkFailure | None = None, retry_at: float | None = None
+        self,
+        trigger: Trigger,
+        *,
+        why: LinkFailure | None = None,
+        retry_at: float | None = None,
+        is_urgent: bool = False,
     ) -> None:
         before = self._life
         happened = Happened(
@@ -253,97 +334,65 @@ class Account:
             luck=random.random(),  # noqa: S311  # jitter, not a secret
             why=why,
             retry_at=retry_at,
+            is_urgent=is_urgent,
         )
         self._life, actions = lifecycle.step(before, happened, self._rules)
-        self._arm_retry()
-        self._arm_stable()
-        if self._turn is not None and (actions or self._life.state is not before.state):
-            self._turn.cancel()
-            self._turn = None
+        self._set_alarms()
+        if self._present is not None and (actions or self._life.state is not before.state):
+            self._present.cancel_turn()
         for action in actions:
             self._carry_out(action)
         self._remember()
-        if self._life.state is not before.state or trigger is Trigger.HANDOVER:
+        if self._life.state is not before.state or trigger in {Trigger.HANDOVER, Trigger.SUCCEEDED}:
             self._premises.changed(self)
 
     def _carry_out(self, action: Action) -> None:
+        if action is Action.SPAWN:
+            self._present = self._begin(is_successor=False)
+        elif action is Action.SPAWN_SECOND:
+            self._second = self._begin(is_successor=True)
+        elif action is Action.SWAP:
+            self._swap()
+        else:
+            self._direct(action)
+
+    def _direct(self, action: Action) -> None:
+        """Have one of the two processes do something."""
+        is_second = action in {Action.CONNECT_SECOND, Action.STOP_SECOND}
+        incarnation = self._second if is_second else self._present
+        assert incarnation is not None, action  # noqa: S101  # the lifecycle knows what there is
         match action:
-            case Action.SPAWN:
-                self._turn = self._premises.starts.ask(self._spawn_soon)
-            case Action.CONNECT:
-                self._turn = self._premises.connects(self.config.connector).ask(self._connect)
-            case Action.STOP_CHILD:
-                self._stop_child()
+            case Action.CONNECT | Action.CONNECT_SECOND:
+                incarnation.connect()
             case Action.KILL_CHILD:
-                if self._child is not None:
-                    self._child.kill()
+                incarnation.kill()
+            case _:
+                incarnation.stop()
 
-    def _connect(self) -> None:
-        self._turn = None
+    def _begin(self, *, is_successor: bool) -> Incarnation:
+        incarnation = Incarnation(
+            self.config, self._premises, self, bot=self._memory.bot, is_successor=is_successor
+        )
+        incarnation.begin()
+        return incarnation
+
+    def _swap(self) -> None:
+        """From now on the successor is the account's child."""
         if self._child is not None:
-            self._child.connect()
+            self._note_last(self._child)
+        self._present, self._second, self._in_vain = self._second, self._present, None
+        if self._present is not None:
+            self._number = self._present.number
+        _log.info("account_recycled", account=self.name, incarnation=self._number)
 
-    def _spawn_soon(self) -> None:
-        self._turn = None
-        self._is_booting = True
-        self._spawning = self._premises.tasks.create_task(self._spawn(), name=f"spawn {self.name}")
-
-    async def _spawn(self) -> None:
-        """Start the process once its number is on disk; a stop cancels the wait for that."""
-        try:
-            self._incarnation = await self._premises.states.next_incarnation(self.name)
-            self._child = Child(
-                self.config, self._incarnation, yard=self._premises.yard, owner=self, bot=self._memory.bot
-            )
-        except Exception as exc:  # noqa: BLE001  # one account's trouble is its own
-            _log.warning(
-                "spawn_failed", account=self.name, error=str(exc), exc_info=not isinstance(exc, OSError)
-            )
-            self._booted()
-            why = LinkFailure(fault=Fault.TRANSIENT, reason="spawn_failed", message=str(exc))
-            self._happen(Trigger.EXITED, why=why)
-            return
-        finally:
-            if self._spawning is asyncio.current_task():
-                self._spawning = None
-        self.tally.starts += 1
-        self.tally.pss_bytes = None
-        _log.info("child_started", account=self.name, incarnation=self._incarnation, pid=self._child.pid)
-
-    def _booted(self) -> None:
-        """Its process has started, or failed to: another one may."""
-        if self._is_booting:
-            self._is_booting = False
-            self._premises.starts.leave()
-
-    def _stop_child(self) -> None:
-        if self._child is not None:
-            self._child.stop()
-            return
-        if self._spawning is not None:  # it waits for the journal; a gap in incarnations is harmless
-            self._spawning.cancel()
-            self._spawning = None
-            self._booted()
-        # There was no process yet: its end is reported at the loop's next turn, as any other's.
-        why = LinkFailure(fault=Fault.TRANSIENT, reason="not_started", message="stopped before its start")
-        self._loop.call_soon(lambda: self._happen(Trigger.EXITED, why=why))
-
-    def _arm_retry(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        if self._life.retry_at is not None:
-            self._retry = self._loop.call_at(self._life.retry_at, self._happen, Trigger.RETRY)
-
-    def _arm_stable(self) -> None:
-        """Have the failures forgotten on disk, too, once the link is stable."""
-        if self._stable is not None:
-            self._stable.cancel()
-            self._stable = None
-        if self._life.proven_at is not None and self._life.failures:
-            self._stable = self._loop.call_at(
-                self._life.proven_at + self._rules.stable_after_s, self._remember
-            )
+    def _set_alarms(self) -> None:
+        life = self._life
+        self._retry.set(life.retry_at, lambda: self._happen(Trigger.RETRY))
+        self._successor.set(life.second_by, lambda: self._second_failed(_TOO_LATE))
+        # The failures are forgotten on disk, too, once the link is stable.
+        is_to_forget = life.proven_at is not None and life.failures
+        stable_at = (life.proven_at or 0.0) + self._rules.stable_after_s
+        self._stable.set(stable_at if is_to_forget else None, self._remember)
 
     def _remember(self, *, bot: Bot | None = None) -> None:
         retry_at = self._life.retry_at
@@ -361,7 +410,10 @@ class Account:
 
     def status(self) -> AccountStatus:
         """Return what is known of it now."""
-        life, child, why = self._life, self._child, self._life.why
+        life, child, why, meter = self._life, self._child, self._life.why, self.meter
+        if meter is not None and meter.pid != self.pid:
+            meter = None
+        message, user_action = self._remarks()
         vitals = child.vitals if child else None
         beat = vitals.beat if vitals else None
         return AccountStatus(
@@ -371,13 +423,16 @@ class Account:
             state=life.state,
             reason=self._reason(),
             error_code=why.error_code if why else None,
-            message=why.message if why else None,
-            user_action=why.user_action if why else None,
+            message=message,
+            user_action=user_action,
             since=self._wall(life.since),
             attempt=lifecycle.attempt(life, self._loop.time(), self._rules),
             next_retry_at=None if life.retry_at is None else self._wall(life.retry_at),
-            incarnation=self._incarnation,
+            incarnation=self._number,
             pid=self.pid,
+            isolation=child.isolation if child else None,
+            python=self.config.settings.python,
+            template_pid=child.template_pid if child else None,
             connected_since=None if life.proven_at is None else self._wall(life.proven_at),
             connection=vitals.connection if vitals else None,
             last_frame_at=(vitals and vitals.frame_at) or self.tally.frame_at,
@@ -387,7 +442,10 @@ class Account:
             events=self.tally.events,
             duplicates=self.tally.duplicates,
             unstored=beat.unstored if beat else 0,
-            pss_bytes=self.tally.pss_bytes if child else None,
+            pss_bytes=meter.pss_bytes if meter else None,
+            rss_bytes=meter.rss_bytes if meter else None,
+            cpu_percent=meter.cpu_percent if meter else None,
+            limits=self.limits,
             sdk=vitals.sdk if vitals else None,
             bot=self._memory.bot,
             counters=beat.counters if beat else {},
@@ -397,6 +455,16 @@ class Account:
         if self._life.state is State.DEGRADED:
             return "heartbeats_missing"
         return self._life.why.reason if self._life.why else None
+
+    def _remarks(self) -> tuple[str | None, str | None]:
+        """Return what is to be said of it, and what can be done."""
+        why, excess, in_vain = self._life.why, self._excess, self._in_vain
+        if why is not None:
+            return why.message, why.user_action
+        if excess is None:
+            return None, None
+        failed = f"; its successor failed: {in_vain.message}" if in_vain else ""
+        return excess.message + failed, excess.user_action
 
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()

@@ -6,8 +6,7 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import structlog
@@ -15,9 +14,11 @@ import structlog
 from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
+from longwire.interpreter import protocol_mismatch
 from longwire.liveness import LinkWatch, Remedy, Verdict
-from longwire.process import ChildProcess
+from longwire.nursery import Nursery, kind_of
 from longwire.watch import Watch
+from longwire_protocol.codec import encode
 from longwire_protocol.errors import RetCode
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import (
@@ -32,6 +33,7 @@ from longwire_protocol.frames import (
     Identity,
     LinkLost,
     LinkUp,
+    ProcessLimits,
     Stop,
 )
 from longwire_protocol.link import Fault, LinkFailure
@@ -50,6 +52,10 @@ _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 """Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""
 
 _LEAST_DEADLINE_S = 0.05
+
+_LENGTH_BYTES = 4
+_MAX_BOOTSTRAP_BYTES = 60_000
+"""Fits an empty pipe, so that writing it never waits for the child."""
 
 
 class ChildOwner(Protocol):
@@ -93,7 +99,7 @@ class Yard(msgspec.Struct, frozen=True):
 
     hub: ChildrenHub
     watch: Watch
-    environment: Mapping[str, str]
+    nursery: Nursery
 
 
 class Vitals(msgspec.Struct):
@@ -109,11 +115,7 @@ class Vitals(msgspec.Struct):
 
 
 class Child:
-    """A running child. Made with its process started.
-
-    Raises:
-        OSError: the system cannot start a process now.
-    """
+    """One incarnation of an account's child; `start` it first, and use nothing else if that fails."""
 
     def __init__(
         self, config: AccountConfig, incarnation: int, *, yard: Yard, owner: ChildOwner, bot: Bot | None
@@ -129,18 +131,36 @@ class Child:
         self._ladder: list[asyncio.TimerHandle] = []
         self._commands: dict[int, asyncio.Future[CommandResult]] = {}
         self._command_ids = itertools.count(1)
+        self._bot = bot
+
+    async def start(self, *, is_successor: bool = False) -> None:
+        """Start its process. Cancelled, it leaves none behind.
+
+        Args:
+            is_successor: whether it is made beside the account's present process.
+
+        Raises:
+            OSError: the system cannot start a process now.
+        """
+        config, yard = self._config, self._yard
+        payload = _payload(self._bootstrap(self._bot))
         yard.hub.expect(self._peer)
         try:
-            self._process = ChildProcess(
-                self._bootstrap(bot), environment=yard.environment, on_exit=self._exited
+            self._process = await yard.nursery.make(
+                config.account,
+                kind_of(config),
+                is_forked=config.settings.isolation == "fork",
+                is_successor=is_successor,
+                on_exit=self._exited,
             )
-        except OSError:
+        except BaseException:
             yard.hub.retire(self._peer)
             raise
+        self._process.write(payload)
         self._logs = ChildLog(
             self._process.log_fd,
             redact=Redactor(config.secret_values()),
-            context={"account": config.account, "incarnation": incarnation},
+            context={"account": config.account, "incarnation": self.incarnation},
         )
         yard.watch.begin(self, late_s=_START_S, timeout_s=_START_S)
 
@@ -148,6 +168,16 @@ class Child:
     def pid(self) -> int:
         """The process."""
         return self._process.pid
+
+    @property
+    def template_pid(self) -> int | None:
+        """The template that forked it; `None` for a fresh process."""
+        return self._process.template_pid
+
+    @property
+    def isolation(self) -> Literal["fork", "spawn"]:
+        """How it was really made."""
+        return "spawn" if self.template_pid is None else "fork"
 
     def connect(self) -> None:
         """Let it make an attempt."""
@@ -231,7 +261,7 @@ class Child:
 
     def _hello(self, hello: Hello) -> None:
         if hello.protocol != CHILD_PROTOCOL:
-            text = f"the child speaks version {hello.protocol}, we speak {CHILD_PROTOCOL}: restart us"
+            text = protocol_mismatch(hello.protocol, self._config.settings.python)
             self._owner.child_hung(self, _failure("version_mismatch", text))
             return
         self.vitals.sdk = hello.sdk
@@ -265,7 +295,7 @@ class Child:
         self._process.signal(signal.SIGTERM)
         self._process.signal(signal.SIGCONT)
 
-    def _exited(self, code: int) -> None:
+    def _exited(self, code: int | None) -> None:
         for timer in self._ladder:
             timer.cancel()
         self._yard.watch.end(self)
@@ -293,6 +323,7 @@ class Child:
             link_timeout_s=settings.link_timeout_s,
             is_link_timeout_explicit=settings.is_link_timeout_explicit,
             bot=bot,
+            limits=ProcessLimits(nice=settings.nice, open_files=settings.max_open_files),
         )
 
 
@@ -300,9 +331,27 @@ def _failure(reason: str, message: str) -> LinkFailure:
     return LinkFailure(fault=Fault.TRANSIENT, reason=reason, message=message)
 
 
-def _exit_failure(code: int) -> LinkFailure:
-    if code >= 0:
+def _payload(bootstrap: Bootstrap) -> bytes:
+    """Return what goes over the private pipe first: the length, then the bootstrap."""
+    try:
+        body = encode(bootstrap)
+    except (OverflowError, TypeError, ValueError) as exc:
+        raise OSError(f"the account's options cannot be sent to its process: {exc}") from exc
+    if len(body) > _MAX_BOOTSTRAP_BYTES:
+        raise OSError(f"the account's options are {len(body)} bytes; {_MAX_BOOTSTRAP_BYTES} are possible")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+def _exit_failure(code: int | None) -> LinkFailure:
+    if code is None:
+        text = "the process ended; how, only its template knew, which is gone"
+    elif code >= 0:
         text = f"the process ended with exit code {code}"
     else:
         text = f"the process was ended by {signal.Signals(-code).name}"
-    return LinkFailure(fault=Fault.TRANSIENT, reason="child_exited", message=text, error_code=str(code))
+    return LinkFailure(
+        fault=Fault.TRANSIENT,
+        reason="child_exited",
+        message=text,
+        error_code=None if code is None else str(code),
+    )

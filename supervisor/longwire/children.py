@@ -38,6 +38,12 @@ _DRAIN_PER_PEER = 2 * _HIGH_WATER
 _STRANGERS_PER_S, _STRANGERS_BURST = 1.0, 10
 """Log lines about frames of nobody we know."""
 
+_REST_FROM_PEERS, _REST_S = 20, 0.005
+"""From so many children on, heartbeats wait so long for each other: a thousand wake us 170 times a second."""
+
+_EVENTFUL_S = 1.0
+"""For how long after an event every frame is read at once."""
+
 _RETIRED_S = 30.0
 """How long frames of a dead child may still come out of our own queues."""
 
@@ -100,6 +106,8 @@ class ChildrenHub:
         if path is not None:
             path.chmod(0o600)
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._now = asyncio.get_running_loop().time
+        self._quiet_at = 0.0
 
     def expect(self, peer: Peer) -> None:
         """Accept one hello with the peer's token."""
@@ -148,12 +156,16 @@ class ChildrenHub:
             if peer is None:
                 return
         if isinstance(frame, HandOver):
+            self._channel.rest_s, self._quiet_at = 0.0, self._now() + _EVENTFUL_S
             # Thousands of events begin with the same few bytes: each beginning is looked at once.
             if all(map(is_body, {event.body[:BODY_HEADER_BYTES] for event in frame.events})):
                 self._hand_over(peer, frame)
             else:  # in the journal it would stop its readers; unstored, it is not acknowledged
                 self._garbage(peer, "an event whose body is not a map")
-        elif not peer.is_retired:
+            return
+        if self._now() > self._quiet_at:
+            self._channel.rest_s = _REST_S if len(self._peers) >= _REST_FROM_PEERS else 0.0
+        if not peer.is_retired:
             peer.owner.on_frame(peer, frame)
 
     def _garbage(self, peer: Peer | None, what: str) -> None:

@@ -47,15 +47,16 @@ class Fleet:
         self._memories = dict(memories)
         self._report = report
         self._replacements: dict[str, AccountConfig | None] = {}
-        self._changed = asyncio.Event()
-        self._is_closing = False
+        self._left: set[str] | None = None
+        """Whose process is still there while everything is taken down; `None` before that."""
+        self._is_down = asyncio.Event()
 
     def apply(self, wanted: Mapping[str, AccountConfig]) -> Changes:
         """Touch only what differs: new accounts start, others stop, changed ones stop and start anew.
 
         While everything is being taken down, nothing changes any more.
         """
-        if self._is_closing:
+        if self._left is not None:
             return Changes(added=[], removed=[], changed=[])
         present = {
             name: self._replacements.get(name, account.config) for name, account in self.accounts.items()
@@ -76,29 +77,34 @@ class Fleet:
                 self._replacements[name] = wanted[name]
             else:
                 self._make(wanted[name]).start()
+        self._arrange(wanted)
         return changes
 
     async def wind_down(self) -> None:
         """Stop every account at once, and wait for the slowest stop timeout."""
-        self._is_closing = True
+        self._left = set(self.accounts)
         self._replacements.clear()
         longest_s = max((a.config.settings.stop_timeout_s for a in self.accounts.values()), default=0.0)
+        if not self._left:
+            self._is_down.set()
         for account in tuple(self.accounts.values()):
             account.retire()
+            self._note_down(account)
         try:
             async with asyncio.timeout(longest_s + _STOP_MARGIN_S):
-                while any(account.state is not State.STOPPED for account in self.accounts.values()):
-                    self._changed.clear()
-                    await self._changed.wait()
+                await self._is_down.wait()
         except TimeoutError:
-            left = [a.name for a in self.accounts.values() if a.state is not State.STOPPED]
-            _log.error("accounts_did_not_stop", accounts=left)
+            _log.error("accounts_did_not_stop", accounts=sorted(self._left))
+
+    def _arrange(self, wanted: Mapping[str, AccountConfig]) -> None:
+        """Bring the accounts into the order of the configuration, those that leave behind them."""
+        leaving = [name for name in self.accounts if name not in wanted]
+        for name in (*wanted, *leaving):
+            self.accounts[name] = self.accounts.pop(name)
 
     def _make(self, config: AccountConfig) -> Account:
         memory = self._memories.get(MEMORY_PREFIX + config.account, Memory())
         account = self.accounts[config.account] = Account(config, self._premises, memory)
-        if config.settings.isolation == "fork":
-            _log.warning("isolation_not_available", account=config.account, wanted="fork", used="spawn")
         return account
 
     def _retire(self, account: Account, replacement: AccountConfig | None) -> None:
@@ -112,7 +118,13 @@ class Fleet:
     def _account_changed(self, account: Account) -> None:
         self._report(account)
         self._settle(account)
-        self._changed.set()
+        self._note_down(account)
+
+    def _note_down(self, account: Account) -> None:
+        if self._left is not None and account.state is State.STOPPED:
+            self._left.discard(account.name)
+            if not self._left:
+                self._is_down.set()
 
     def _settle(self, account: Account) -> None:
         if account.state is State.STOPPED and account.name in self._replacements:
@@ -120,8 +132,8 @@ class Fleet:
 
     def _replace(self, old: Account, config: AccountConfig | None, *, is_wanted: bool) -> None:
         """Put an account with the new configuration in the place of one that is stopped."""
-        del self.accounts[old.name]
         if config is None:
+            del self.accounts[old.name]
             return
         self._memories[MEMORY_PREFIX + old.name] = old.memory
         account = self._make(config)

@@ -8,10 +8,17 @@ the caller, raises `IllegalTrigger` and changes nothing.
 `step` is the whole behaviour: a pure function of (life, trigger, now, luck) to (new life, actions). The edge
 (`longwire.account`) carries the actions out and feeds back what happened.
 
-Three facts stand beside the state, because each can be true in several states: whether the operator wants the
-account to run, what its process is doing (`Process`), and how many failures there were in a row. They decide
-where a step goes on at once: a retry with a living child passes `starting` without a new process, a stopped
-account that is wanted (a restart) starts again when its process is gone.
+Four facts stand beside the state, because each can be true in several states: whether the operator wants
+the account to run, what its process is doing (`Process`), how many failures there were in a row, and what a
+second process is doing. They decide where a step goes on at once: a retry with a living child passes
+`starting` without a new process, a stopped account that is wanted (a restart) starts again when its process
+is gone.
+
+The second process exists for a planned replacement alone, where the connector allows two links at a time. It
+is a successor on its way, while the account is up and has its child; when its link is proven the two change
+places, and then the second is the predecessor on its way out. In whatever else happens to an account with a
+successor, the successor is given up. So an account's state is always that of one process, *the* child; of the
+second it is only known that it comes, or that it goes. Nothing new is started before both are gone.
 """
 
 from __future__ import annotations
@@ -55,6 +62,11 @@ class Trigger(StrEnum):
     HUNG = "hung"  # heartbeats were missing too long: the child must go
     EXITED = "exited"  # its process is gone, whoever wanted it
     RETRY = "retry"  # the delay is over
+    RECYCLE = "recycle"  # its child is over a limit: it is to be replaced without loss
+    SECOND_READY = "second_ready"  # its successor said hello
+    SUCCEEDED = "succeeded"  # the platform answered on the successor's link
+    SECOND_FAILED = "second_failed"  # the successor got no link, or took too long
+    SECOND_EXITED = "second_exited"  # its second process is gone: a successor, or a predecessor
 
 
 _UP = {
@@ -68,7 +80,9 @@ _LINKED = _UP | {
     Trigger.HANDOVER: State.CONNECTING,
     Trigger.FAILED: State.BACKOFF,
     Trigger.REFUSED: State.PARKED,
+    Trigger.SECOND_EXITED: None,
 }
+_PROVEN = _LINKED | {Trigger.SECOND_READY: None, Trigger.SUCCEEDED: State.ONLINE, Trigger.SECOND_FAILED: None}
 
 TABLE: dict[State, dict[Trigger, State | None]] = {
     State.STOPPED: {
@@ -79,20 +93,28 @@ TABLE: dict[State, dict[Trigger, State | None]] = {
     },
     State.STARTING: _UP | {Trigger.READY: State.CONNECTING},
     State.CONNECTING: _LINKED | {Trigger.PROVEN: State.ONLINE},
-    State.ONLINE: _LINKED | {Trigger.LATE: State.DEGRADED},
-    State.DEGRADED: _LINKED | {Trigger.ON_TIME: State.ONLINE},
-    State.BACKOFF: _UP | {Trigger.RETRY: State.STARTING, Trigger.EXITED: None},
+    State.ONLINE: _PROVEN | {Trigger.SUCCEEDED: None, Trigger.LATE: State.DEGRADED, Trigger.RECYCLE: None},
+    State.DEGRADED: _PROVEN | {Trigger.ON_TIME: State.ONLINE},
+    State.BACKOFF: _UP
+    | {
+        Trigger.RETRY: State.STARTING,
+        Trigger.EXITED: None,
+        Trigger.RECYCLE: None,
+        Trigger.SECOND_EXITED: None,
+    },
     State.PARKED: {
         Trigger.START: State.STOPPING,
         Trigger.RESTART: State.STOPPING,
         Trigger.STOP: State.STOPPING,
         Trigger.EXITED: None,
+        Trigger.SECOND_EXITED: None,
     },
     State.STOPPING: {
         Trigger.START: None,
         Trigger.RESTART: None,
         Trigger.STOP: None,
         Trigger.EXITED: State.STOPPED,
+        Trigger.SECOND_EXITED: None,
     },
 }
 """Where each trigger leads; `None` stays. The diagram in `docs/lifecycle.md` is generated from this."""
@@ -118,6 +140,10 @@ class Action(StrEnum):
     CONNECT = "connect"  # let the child make an attempt, when the rate limit permits
     STOP_CHILD = "stop_child"  # the stop ladder: command, SIGTERM, SIGKILL
     KILL_CHILD = "kill_child"  # SIGKILL at once
+    SPAWN_SECOND = "spawn_second"  # start a successor beside the child, in a new incarnation
+    CONNECT_SECOND = "connect_second"  # let the successor make its attempt, likewise
+    SWAP = "swap"  # from now on the successor is the child, and what was the child is the second process
+    STOP_SECOND = "stop_second"  # the stop ladder for the second process
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,14 +162,20 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     retry_at: float | None = None
     """When the present delay is over; `None` when none runs."""
     why: LinkFailure | None = None
-    """The last failure; kept until the next proven link."""
+    """The last failure, or why it was recycled; kept until the next proven link."""
+    second: Process = Process.NONE
+    """Of the second process; there is none without a first."""
+    second_by: float | None = None
+    """When a successor must have proven its link; `None` without one on its way."""
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What of an account's settings the decisions depend on."""
+    """What of an account's settings and its connector the decisions depend on."""
 
     backoff: Backoff
     stable_after_s: float
+    is_overlap_allowed: bool = False
+    """Whether the platform bears two links of the account at a time."""
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,9 +187,11 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     luck: float = 0.0
     """Uniform in [0, 1), for the jitter of a delay."""
     why: LinkFailure | None = None
-    """For `RESUME`, `HANDOVER`, `FAILED`, `REFUSED`, `HUNG`, `EXITED`."""
+    """For `RESUME`, `HANDOVER`, `FAILED`, `REFUSED`, `HUNG`, `EXITED`, `RECYCLE`."""
     retry_at: float | None = None
     """For `RESUME`: when the delay left over ends."""
+    is_urgent: bool = False
+    """For `RECYCLE`: whether there is no room for two processes."""
 
 
 Outcome = tuple[Life, list[Action]]
@@ -169,21 +203,64 @@ def step(life: Life, happened: Happened, rules: Rules) -> Outcome:
     Raises:
         IllegalTrigger: impossible in this state.
     """
-    now, trigger = happened.now, happened.trigger
-    if trigger is Trigger.HANDOVER and _is_too_soon(life, now, rules):
-        trigger = Trigger.FAILED
-    life = replace(life, failures=attempt(life, now, rules))
-    moved = _move(life, trigger, now)
-    happened = replace(happened, trigger=trigger)
-    if trigger in _OPERATOR:
+    trigger = _meant(life, happened, rules)
+    life = replace(life, failures=attempt(life, happened.now, rules))
+    moved = _move(life, trigger, happened.now)
+    return _without_orphan(*_decide(life, moved, replace(happened, trigger=trigger), rules))
+
+
+def can_recycle(life: Life) -> bool:
+    """Return whether `RECYCLE` makes sense: there is a child to replace, and nothing is on its way."""
+    is_possible = Trigger.RECYCLE in TABLE[life.state]
+    return is_possible and life.process is Process.READY and life.second is Process.NONE
+
+
+_SUCCESSION_S = 90.0
+"""How long a successor may take: a start (60 s) and an attempt (23 s)."""
+
+
+def _meant(life: Life, happened: Happened, rules: Rules) -> Trigger:
+    """Return the trigger for which this one stands, as things are."""
+    match happened.trigger:
+        case Trigger.HANDOVER if _is_too_soon(life, happened.now, rules):
+            return Trigger.FAILED
+        case Trigger.RECYCLE if life.state is State.ONLINE and (
+            happened.is_urgent or not rules.is_overlap_allowed
+        ):
+            return Trigger.RESTART  # the child drains and goes first
+        case Trigger.EXITED if life.process is Process.LEAVING and life.second is not Process.NONE:
+            return Trigger.SECOND_EXITED  # one of two that leave; what follows waits for both
+        case _:
+            return happened.trigger
+
+
+def _decide(life: Life, moved: Life, happened: Happened, rules: Rules) -> Outcome:
+    if happened.trigger in _OPERATOR:
         return _operate(life, moved, happened)
-    if trigger in _LINK:
+    if happened.trigger in _LINK:
         return _link(moved, happened, rules)
+    if happened.trigger in _SECOND:
+        return _second(moved, happened)
     return _child(life, moved, happened, rules)
+
+
+def _without_orphan(life: Life, actions: list[Action]) -> Outcome:
+    """Give a successor up whose predecessor is no longer up: the account goes its usual way."""
+    is_up = life.state in {State.ONLINE, State.DEGRADED} and life.process is Process.READY
+    if is_up or life.second not in {Process.BOOTING, Process.READY}:
+        return life, actions
+    return _give_up(life, actions)
 
 
 _OPERATOR = {Trigger.START, Trigger.RESUME, Trigger.STOP, Trigger.RESTART}
 _LINK = {Trigger.PROVEN, Trigger.HANDOVER, Trigger.FAILED, Trigger.REFUSED}
+_SECOND = {
+    Trigger.RECYCLE,
+    Trigger.SECOND_READY,
+    Trigger.SUCCEEDED,
+    Trigger.SECOND_FAILED,
+    Trigger.SECOND_EXITED,
+}
 
 
 def _operate(before: Life, moved: Life, happened: Happened) -> Outcome:
@@ -194,7 +271,9 @@ def _operate(before: Life, moved: Life, happened: Happened) -> Outcome:
         case Trigger.RESUME:
             return replace(moved, is_wanted=True, retry_at=happened.retry_at, why=happened.why), []
         case _:
-            return _start(replace(moved, is_wanted=True), happened.now, came_from=before.state)
+            is_recycled = happened.trigger is Trigger.RESTART and happened.why is not None
+            wanted = replace(moved, is_wanted=True, why=happened.why if is_recycled else moved.why)
+            return _start(wanted, happened.now, came_from=before.state)
 
 
 def _link(moved: Life, happened: Happened, rules: Rules) -> Outcome:
@@ -225,6 +304,31 @@ def _child(before: Life, moved: Life, happened: Happened, rules: Rules) -> Outco
             return _retry(before, moved, happened.now)
         case _:  # late or on time: the table says it all
             return moved, []
+
+
+def _second(moved: Life, happened: Happened) -> Outcome:
+    """What became of a planned replacement."""
+    now = happened.now
+    match happened.trigger:
+        case Trigger.RECYCLE if moved.state is State.BACKOFF:  # there is no link: nothing to lose
+            return replace(moved, process=Process.LEAVING), [Action.STOP_CHILD]
+        case Trigger.RECYCLE:
+            booting = replace(moved, second=Process.BOOTING, second_by=now + _SUCCESSION_S)
+            return booting, [Action.SPAWN_SECOND]
+        case Trigger.SECOND_READY:
+            return replace(moved, second=Process.READY), [Action.CONNECT_SECOND]
+        case Trigger.SUCCEEDED:
+            swapped = replace(moved, second=Process.LEAVING, second_by=None, proven_at=now)
+            return swapped, [Action.SWAP, Action.STOP_SECOND]
+        case Trigger.SECOND_FAILED:
+            return _give_up(moved, [])
+        case _:
+            return replace(moved, second=Process.NONE, second_by=None), []
+
+
+def _give_up(life: Life, actions: list[Action]) -> Outcome:
+    """Let the second process go."""
+    return replace(life, second=Process.LEAVING, second_by=None), [*actions, Action.STOP_SECOND]
 
 
 def attempt(life: Life, now: float, rules: Rules) -> int:
@@ -269,7 +373,7 @@ def _stopped(life: Life, now: float) -> Outcome:
 
 
 def _exit(before: Life, moved: Life, happened: Happened, rules: Rules) -> Outcome:
-    life = replace(moved, process=Process.NONE)
+    life, actions = _alone(moved)
     if before.state is State.STOPPING:
         return _stopped(life, happened.now)
     if before.state is State.PARKED:
@@ -279,7 +383,15 @@ def _exit(before: Life, moved: Life, happened: Happened, rules: Rules) -> Outcom
     if before.state is State.BACKOFF:  # the delay was over before the process was gone
         return _retry(life, _move(life, Trigger.RETRY, happened.now), happened.now)
     why = before.why if before.process is Process.LEAVING else happened.why
-    return _fail(life, msgspec.structs.replace(happened, why=why), rules), []
+    return _fail(life, msgspec.structs.replace(happened, why=why), rules), actions
+
+
+def _alone(life: Life) -> Outcome:
+    """Return the life without the child; its second process, which goes too, is now all there is of it."""
+    left = Process.NONE if life.second is Process.NONE else Process.LEAVING
+    is_to_stop = life.second in {Process.BOOTING, Process.READY}
+    alone = replace(life, process=left, second=Process.NONE, second_by=None)
+    return alone, [Action.STOP_CHILD] if is_to_stop else []
 
 
 def _fail(life: Life, happened: Happened, rules: Rules) -> Life:

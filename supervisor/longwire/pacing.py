@@ -55,43 +55,114 @@ class Turn:
         return self._go is not None
 
 
-class RateGate:
-    """Lets callers go one after the other, as a token bucket permits."""
+class _Turns:
+    """Who waits: each tenant's in order, the tenants by turns, so that none waits for all of another's."""
 
-    def __init__(self, bucket: TokenBucket) -> None:
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[Turn]] = {}
+
+    def put(self, turn: Turn, tenant: str) -> None:
+        self._lines.setdefault(tenant, deque()).append(turn)
+
+    def is_anyone_there(self) -> bool:
+        """Forget who gave up; return whether somebody is left."""
+        while self._lines:
+            tenant, line = next(iter(self._lines.items()))
+            if line and line[0].is_wanted:
+                return True
+            if line:
+                line.popleft()
+            else:
+                del self._lines[tenant]
+        return False
+
+    def pop(self) -> Turn:
+        """Return the first; only after `is_anyone_there`."""
+        tenant, line = next(iter(self._lines.items()))
+        del self._lines[tenant]
+        turn = line.popleft()
+        if line:
+            self._lines[tenant] = line
+        return turn
+
+    def clear(self) -> None:
+        self._lines.clear()
+
+
+class RateGate:
+    """Lets callers go one after the other, as a token bucket permits.
+
+    Args:
+        bucket: the pace.
+        then: where they go from here.
+    """
+
+    def __init__(self, bucket: TokenBucket, *, then: Callable[[Turn], object] = Turn.take) -> None:
         self._bucket = bucket
+        self._then = then
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Turn] = deque()
+        self._turns = _Turns()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def ask(self, go: Callable[[], None]) -> Turn:
-        """Call `go` when it is this caller's turn: perhaps at once, before this returns."""
-        turn = Turn(go)
+    def enter(self, turn: Turn, tenant: str) -> None:
+        """Let it go on when it is its turn: perhaps at once, before this returns."""
         if not self._is_closed:
-            self._queue.append(turn)
+            self._turns.put(turn, tenant)
         if self._timer is None:
             self._pump()
-        return turn
 
     def close(self) -> None:
         """Nobody goes any more."""
         self._is_closed = True
-        self._queue.clear()
+        self._turns.clear()
         if self._timer is not None:
             self._timer.cancel()
 
     def _pump(self) -> None:
         self._timer = None
-        while self._queue:
-            if not self._queue[0].is_wanted:
-                self._queue.popleft()
-                continue
+        while self._turns.is_anyone_there():
             wait_s = self._bucket.take(self._loop.time())
             if wait_s > 0:
                 self._timer = self._loop.call_later(wait_s, self._pump)
                 return
-            self._queue.popleft().take()
+            self._then(self._turns.pop())
+
+
+class ConnectGates:
+    """The pace of new connections: a tenant's with a connector, and then all of the connector.
+
+    Args:
+        of_connector: makes the bucket of one connector.
+        of_tenant: makes the bucket of one tenant's accounts of one connector.
+    """
+
+    def __init__(
+        self, *, of_connector: Callable[[], TokenBucket], of_tenant: Callable[[], TokenBucket]
+    ) -> None:
+        self._of_connector = of_connector
+        self._of_tenant = of_tenant
+        self._connectors: dict[str, RateGate] = {}
+        self._tenants: dict[tuple[str, str], RateGate] = {}
+
+    def ask(self, go: Callable[[], None], *, connector: str, tenant: str) -> Turn:
+        """Call `go` when it is this caller's turn: perhaps at once, before this returns."""
+        turn = Turn(go)
+        self._gate(connector, tenant).enter(turn, tenant)
+        return turn
+
+    def close(self) -> None:
+        """Nobody goes any more."""
+        for gate in (*self._tenants.values(), *self._connectors.values()):
+            gate.close()
+
+    def _gate(self, connector: str, tenant: str) -> RateGate:
+        if connector not in self._connectors:
+            self._connectors[connector] = RateGate(self._of_connector())
+        common, key = self._connectors[connector], (connector, tenant)
+        if key not in self._tenants:
+            self._tenants[key] = RateGate(self._of_tenant(), then=lambda turn: common.enter(turn, tenant))
+        return self._tenants[key]
 
 
 class CrowdGate:
@@ -99,12 +170,12 @@ class CrowdGate:
 
     def __init__(self, limit: int) -> None:
         self._room = limit
-        self._queue: deque[Turn] = deque()
+        self._turns = _Turns()
 
-    def ask(self, go: Callable[[], None]) -> Turn:
+    def ask(self, go: Callable[[], None], *, tenant: str) -> Turn:
         """Call `go` when there is room: perhaps at once. Whoever went calls `leave` once."""
         turn = Turn(go)
-        self._queue.append(turn)
+        self._turns.put(turn, tenant)
         self._pump()
         return turn
 
@@ -114,7 +185,6 @@ class CrowdGate:
         self._pump()
 
     def _pump(self) -> None:
-        while self._room > 0 and self._queue:
+        while self._room > 0 and self._turns.is_anyone_there():
             self._room -= 1
-            if not self._queue.popleft().take():
-                self._room += 1
+            self._turns.pop().take()

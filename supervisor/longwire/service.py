@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -49,10 +50,6 @@ class Realm(Protocol):
         """Return the whole picture."""
         ...
 
-    def platform_methods(self, connector: str) -> tuple[str, ...]:
-        """Return the commands that a connector declares."""
-        ...
-
     def now(self) -> float:
         """Return the monotonic clock."""
         ...
@@ -89,7 +86,7 @@ class Service:
         method = self._methods.get(request.method)
         if method is not None:
             return await method(client, request, deadline_s)
-        if request.method in self._all_platform_methods():
+        if any(request.method in account.config.methods for account in self._realm.accounts.values()):
             return await self._platform(request, deadline_s)
         raise CommandError(RetCode.UNKNOWN_METHOD, f"no method {request.method!r}; see get_supported")
 
@@ -123,10 +120,12 @@ class Service:
         return status if request.tenant is None else status.of_tenant(request.tenant)
 
     async def _get_supported(self, _client: ClientPeer, _request: Request, _deadline_s: float) -> Any:
-        connectors = {account.config.connector for account in self._realm.accounts.values()}
+        known: defaultdict[str, set[str]] = defaultdict(set)
+        for account in self._realm.accounts.values():  # in other interpreters a connector may know others
+            known[account.config.connector].update(account.config.methods)
         return {
             "methods": sorted(self._methods),
-            "connectors": {name: list(self._realm.platform_methods(name)) for name in sorted(connectors)},
+            "connectors": {name: sorted(methods) for name, methods in sorted(known.items())},
         }
 
     async def _logs_tail(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
@@ -217,13 +216,9 @@ class Service:
 
     # On the platform.
 
-    def _all_platform_methods(self) -> set[str]:
-        connectors = {account.config.connector for account in self._realm.accounts.values()}
-        return {method for name in connectors for method in self._realm.platform_methods(name)}
-
     async def _platform(self, request: Request, deadline_s: float) -> Any:
         account = self._account(request)
-        if request.method not in self._realm.platform_methods(account.config.connector):
+        if request.method not in account.config.methods:
             raise CommandError(
                 RetCode.UNKNOWN_METHOD,
                 f"{account.config.connector} has no {request.method}; see get_supported",

@@ -8,6 +8,7 @@ import msgspec
 
 from longwire.delivery import Filters
 from longwire.lifecycle import State
+from longwire.limits import Limits
 from longwire_protocol.event import Bot
 
 
@@ -30,6 +31,12 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     next_retry_at: float | None
     incarnation: int
     pid: int | None
+    isolation: Literal["fork", "spawn"] | None
+    """How its process was really made."""
+    python: str | None
+    """The interpreter that the configuration names."""
+    template_pid: int | None
+    """From which its process was forked."""
     connected_since: float | None
     connection: str | None
     """The platform's name for the connection."""
@@ -46,10 +53,32 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     unstored: int
     """Events the child has handed over and that are not committed."""
     pss_bytes: int | None
+    """Memory of its process, what it shares divided among those who share it; looked at from time to time."""
+    rss_bytes: int | None
+    """Memory of its process, all that is resident; at most some seconds old."""
+    cpu_percent: float | None
+    """Of one core, in the last 5 to 10 s."""
+    limits: Limits
+    """What its process may take."""
     sdk: str | None
     bot: Bot | None
     counters: dict[str, int]
     """What the child refused, dropped or could not read, by name."""
+
+
+class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A process from which children are forked."""
+
+    connector: str
+    python: str | None
+    """The interpreter that runs it; `None` for the supervisor's own."""
+    pid: int | None
+    state: Literal["warming", "ready", "retired", "unfit"]
+    """Whether it still imports; can be forked from; only waits for its children; or cannot be forked from."""
+    children: int
+    reason: str | None
+    """Why it is retired or unfit."""
+    rss_bytes: int | None
 
 
 class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +100,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     subscriptions: int
     rss_bytes: int | None
+    templates: list[TemplateStatus]
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,20 +32,21 @@ from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
 from longwire.fleet import Fleet
+from longwire.guard import Guard
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
 from longwire.journal.retention import Limits
 from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
-from longwire.logbook import Logbook, LogFile
-from longwire.memory import MemoryGuard
-from longwire.pacing import CrowdGate, RateGate, TokenBucket
+from longwire.logbook import LOG, Logbook, LogFile
+from longwire.nursery import Nursery, kind_of
+from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
+from longwire.process import keep_from_forks, release
 from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
-from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import AddressError, ConfigError, Problem
 from longwire_protocol.version import __version__
 
@@ -67,7 +68,6 @@ class Supervisor:
 
     Args:
         config: checked.
-        specs: the installed connectors by name.
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
     """
@@ -76,12 +76,10 @@ class Supervisor:
         self,
         config: Config,
         *,
-        specs: Mapping[str, ConnectorSpec],
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
     ) -> None:
         self._config = config
-        self._specs = specs
         self._environ = environ
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
@@ -89,7 +87,6 @@ class Supervisor:
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
         self._is_up = False
-        self._gates: dict[str, RateGate] = {}
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -110,24 +107,20 @@ class Supervisor:
         """Return the monotonic clock."""
         return asyncio.get_running_loop().time()
 
-    def platform_methods(self, connector: str) -> tuple[str, ...]:
-        """Return the commands that a connector declares."""
-        return tuple(self._specs[connector].methods)
-
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
 
-    def reload(self, config: Config, specs: Mapping[str, ConnectorSpec]) -> None:
+    def reload(self, config: Config) -> None:
         """Take over the accounts of another configuration; `[supervisor]` counts at the next start only."""
         if config.supervisor != self._config.supervisor:
             _log.warning("reload_needs_restart", table="supervisor")
-        self._specs = {**self._specs, **specs}
         self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
         self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
         if not self._is_up:
             return  # the accounts have not been made yet; they will be made of these
         changes = self._fleet.apply(config.accounts)
+        self._nursery.keep_only({kind_of(account) for account in config.accounts.values()})
         _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:
@@ -145,8 +138,10 @@ class Supervisor:
             with _as_problem("supervisor.data_dir"):
                 data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 data_dir.chmod(0o700)
-                cleanup.callback(os.close, lock(data_dir))
-            log_file = LogFile(self._logbook, data_dir / "log.jsonl")
+                lock_fd = lock(data_dir)
+                keep_from_forks(lock_fd)
+                cleanup.callback(release, lock_fd)
+            log_file = LogFile(self._logbook, data_dir / LOG)
             await log_file.open()
             cleanup.push_async_callback(log_file.close)
             settings = JournalSettings(
@@ -185,7 +180,9 @@ class Supervisor:
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
-        yard = Yard(hub, watch, child_environment(self._environ))
+        self._connects = self._connect_gates()
+        self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
+        yard = Yard(hub, watch, nursery)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
@@ -201,7 +198,7 @@ class Supervisor:
                 tasks=tasks,
                 supervisor_id=self._id,
             )
-        tasks.create_task(MemoryGuard(self._fleet.accounts).run(), name="memory guard")
+        tasks.create_task(Guard(self._fleet.accounts).run(), name="guard")
         self._keeper = self._make_keeper()
         tasks.create_task(self._keeper.run(), name="journal keeper")
         accounts = self._config.accounts
@@ -215,14 +212,20 @@ class Supervisor:
         finally:
             _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
             await self._fleet.wind_down()
-            for gate in self._gates.values():
-                gate.close()
+            self._connects.close()
             watch.close()
+            await nursery.close()
             hub.close()
             self._deliveries.close()
             self._control.close()
             for path in self._socket_files():
                 path.unlink(missing_ok=True)
+
+    def _locks(self) -> Path:
+        folder = self._config.supervisor.data_dir / "accounts"
+        with _as_problem("supervisor.data_dir"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def _window_limits(self) -> WindowLimits:
         settings = self._config.supervisor
@@ -238,19 +241,20 @@ class Supervisor:
             states=self._journal,
             tasks=tasks,
             starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
-            connects=self._gate,
+            connects=self._connects,
             changed=changed,
         )
 
-    def _gate(self, connector: str) -> RateGate:
-        gate = self._gates.get(connector)
-        if gate is None:
-            settings = self._config.supervisor
-            bucket = TokenBucket(
-                rate_per_s=settings.connect_rate_per_s, burst=settings.connect_burst, now=self.now()
-            )
-            gate = self._gates[connector] = RateGate(bucket)
-        return gate
+    def _connect_gates(self) -> ConnectGates:
+        settings = self._config.supervisor
+
+        def bucket(rate_per_s: float, burst: int) -> TokenBucket:
+            return TokenBucket(rate_per_s=rate_per_s, burst=burst, now=self.now())
+
+        return ConnectGates(
+            of_connector=partial(bucket, settings.connect_rate_per_s, settings.connect_burst),
+            of_tenant=partial(bucket, settings.tenant_connect_rate_per_s, settings.tenant_connect_burst),
+        )
 
     def _make_keeper(self) -> Keeper:
         settings = self._config.supervisor
@@ -269,7 +273,7 @@ class Supervisor:
             user_action=status.user_action,
             attempt=status.attempt or None,
         )
-        self._intake.report(status, platform=self._specs[status.connector].platform)
+        self._intake.report(status, platform=account.config.platform)
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
         known = self._fleet.accounts.get(account)
@@ -312,6 +316,7 @@ class Supervisor:
             clients=self._control.clients,
             subscriptions=self._deliveries.count,
             rss_bytes=_rss_bytes(),
+            templates=self._nursery.status(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

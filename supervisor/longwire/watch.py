@@ -11,6 +11,10 @@ from longwire.liveness import RunningClock, Verdict, Vigil
 _LOOK_S = 0.2
 """The longest time between looks: running time is counted in such steps."""
 
+_LEAST_WAIT_S = 0.05
+"""The shortest time between looks: of a thousand children some deadline comes up each millisecond, mostly one
+that a beat has moved. A hang is so noticed up to that much later."""
+
 _MAX_STEP_S = 2 * _LOOK_S
 """The most running time one look may add, however late it is."""
 
@@ -68,5 +72,5 @@ class Watch:
             for watched, verdict in self._vigil.judge(now):
                 watched.on_verdict(verdict)
             due = self._vigil.next_due()
-        wait_s = _LOOK_S if due is None else min(_LOOK_S, max(0.0, due - now))
+        wait_s = _LOOK_S if due is None else min(_LOOK_S, max(_LEAST_WAIT_S, due - now))
         self._timer = self._loop.call_later(wait_s, self._look)

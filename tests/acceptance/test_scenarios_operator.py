@@ -2,19 +2,88 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from harness.longwire import Longwire, dingtalk, lark
+from harness.processes import is_alive
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire import CommandError
 
 PLUGINS = str(Path(__file__).parent.parent / "plugins")
+
+
+async def test_g1_nothing_outlives_a_killed_supervisor_and_the_next_one_connects_each_account_once(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    apps = {f"lark-{n}": f"cli_{n:016x}" for n in range(4)}
+    accounts = {name: lark(simulator.url, app) for name, app in apps.items()}
+    accounts["lark-0"]["isolation"] = "spawn"
+    accounts["ding"] = dingtalk(simulator.url, "ding")
+    accounts |= {name: {"connector": "misbehaving"} for name in ("wedged", "deaf")}
+    longwire.configure(accounts)
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    for name, how in (("wedged", "wedge"), ("deaf", "ignore sigterm")):
+        params = {"chat": "c", "text": how}
+        with pytest.raises(CommandError):
+            await longwire.client.call("message.create", params, account=name, deadline_s=0.2)
+    processes = longwire.program.descendants()
+    for name in ("lark-0", "lark-1", "ding"):
+        os.kill((await longwire.account(name))["pid"], signal.SIGSTOP)
+    templates = [process for process in processes if "template" in process.name()]
+    for template in templates[:1]:
+        template.suspend()
+    await longwire.kill()
+    await until(lambda: _are_gone(processes), what="no process is left")
+    await until(lambda: _is_unconnected(simulator), what="no connection is left")
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    state = await simulator.state()
+    seen = [state.lark[app] for app in apps.values()] + [state.dingtalk["ding"]]
+    assert [(app.connections_total, app.connections_max_open) for app in seen] == [(2, 1)] * 5
+
+
+async def test_g1_a_fork_that_an_embedding_host_made_meanwhile_keeps_nothing_alive(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    accounts = {"forked": lark(simulator.url, "cli_forked"), "ding": dingtalk(simulator.url, "ding")}
+    longwire.configure({**accounts, "spawned": lark(simulator.url, "cli_spawned", isolation="spawn")})
+    await longwire.start(env={"PYTHONPATH": str(Path(PLUGINS) / "forking_host")})
+    await longwire.until_online()
+    ours = longwire.program.descendants()
+    longwire.program.send(signal.SIGUSR1)
+    fork = await until(lambda: _newcomer(longwire, ours), what="the host has forked")
+    os.kill((await longwire.account("forked"))["pid"], signal.SIGSTOP)
+    try:
+        await longwire.kill()
+        await until(lambda: _are_gone(ours), what="no process of ours is left")
+        assert is_alive(fork.pid)
+        await longwire.start()  # the fork keeps nobody out, either
+        await longwire.until_online()
+    finally:
+        fork.kill()
+
+
+async def _are_gone(processes: list[psutil.Process]) -> bool:
+    return not [process.pid for process in processes if is_alive(process.pid)]
+
+
+async def _is_unconnected(simulator: Simulator) -> bool:
+    state = await simulator.state()
+    return not [app for app in (*state.lark.values(), *state.dingtalk.values()) if app.connections_open]
+
+
+async def _newcomer(longwire: Longwire, known: list[psutil.Process]) -> psutil.Process | None:
+    return next((process for process in longwire.program.descendants() if process not in known), None)
 
 
 @pytest.mark.timeout(300)
@@ -111,6 +180,33 @@ async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_r
         return [account["state"] for account in accounts] == ["online"]
 
     await until(back, what="a new account is online")
+
+
+async def test_g3_the_accounts_are_shown_in_the_order_of_the_file_after_each_hangup(
+    longwire: Longwire,
+) -> None:
+    loopback = {"connector": "loopback"}
+    longwire.configure(dict.fromkeys("abcd", loopback))
+    await longwire.start()
+    await longwire.until_online()
+    for names, changed in (("xabc", "a"), ("cbax", "cb")):
+        before = {name: await longwire.account(name) for name in changed}
+        other = {**loopback, "size_bytes": len(changed)}
+        longwire.configure({name: other if name in changed else loopback for name in names})
+        longwire.program.send(signal.SIGHUP)
+
+        async def replaced(before: dict[str, dict[str, Any]] = before) -> bool:
+            found = [await longwire.account(name) for name in before]
+            return all(after["pid"] not in {None, before[after["account"]]["pid"]} for after in found)
+
+        await until(replaced, what="the changed accounts have new processes")
+
+        async def in_order(names: str = names) -> bool:
+            return "".join(a["account"] for a in (await longwire.status())["accounts"]) == names
+
+        await until(in_order, what="the removed one is gone, the others are in order")
+        listed = await longwire.client.call("account.list")
+        assert [account["account"] for account in listed] == list(names)
 
 
 async def test_g3_an_account_that_is_being_removed_cannot_be_started_again(longwire: Longwire) -> None:

@@ -38,6 +38,27 @@ async def child_killed(campaign: Campaign) -> None:
     await _amid_events(campaign, kill)
 
 
+async def template_killed(campaign: Campaign) -> None:
+    """SIGKILL of a template with events on their way; its children live on."""
+    await _strike_template(campaign, signal.SIGKILL)
+
+
+async def template_frozen(campaign: Campaign) -> None:
+    """SIGSTOP of a template: it forks nothing and waits for nobody."""
+    await _strike_template(campaign, signal.SIGSTOP)
+
+
+async def _strike_template(campaign: Campaign, number: int) -> None:
+    async def strike() -> None:
+        templates = [p for p in (await campaign.longwire.status())["supervisor"]["templates"] if p["pid"]]
+        if templates:
+            with suppress(ProcessLookupError):
+                os.kill(campaign.rng.choice(templates)["pid"], number)
+                campaign.killed["template"] += number == signal.SIGKILL
+
+    await _amid_events(campaign, strike)
+
+
 async def child_frozen(campaign: Campaign) -> None:
     """SIGSTOP of a child that has said hello; one that has not may take a minute, by design."""
     status = await campaign.longwire.status()
@@ -128,6 +149,7 @@ KILLS: list[Trouble] = [
     supervisor_killed,
     supervisor_killed_before_it_could_commit,
     subscriber_killed,
+    template_killed,
 ]
 
 TROUBLES: list[Trouble] = [
@@ -135,6 +157,7 @@ TROUBLES: list[Trouble] = [
     child_killed,
     subscriber_killed,
     child_frozen,
+    template_frozen,
     connections_closed,
     connections_cut,
     discovery_failing,

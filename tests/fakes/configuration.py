@@ -10,7 +10,7 @@ import pytest
 
 from longwire.config import Config, from_mapping
 from longwire_protocol.declaration import ConnectorSpec, Constraints, OptionSpec
-from longwire_protocol.errors import ConfigError
+from longwire_protocol.errors import ConfigError, Problem
 
 BASE = Path("/srv/bots")
 
@@ -32,6 +32,7 @@ LARK = ConnectorSpec(
         ),
     ),
     identity="app_id",
+    is_forkable=True,
 )
 DINGTALK = ConnectorSpec(
     name="dingtalk",
@@ -54,7 +55,21 @@ KITCHEN_SINK = ConnectorSpec(
 BROKEN = ConnectorSpec(name="broken", distribution="acme-bots 2.0", error="ImportError: no module named acme")
 SPECS = {spec.name: spec for spec in (LARK, DINGTALK, KITCHEN_SINK, BROKEN)}
 
+OTHER, THIRD = "/opt/other/bin/python", "/opt/third/bin/python"
+"""Interpreters that have connectors of their own."""
+EXTRA = ConnectorSpec(name="extra", platform="extra", methods=("wave",))
+ELSEWHERE = {spec.name: spec for spec in (LARK, DINGTALK, EXTRA)}
+
 LARK_ACCOUNT: Mapping[str, Any] = {"connector": "lark", "app_id": "cli_1", "app_secret": "s3cret-value"}
+
+
+def specs_of(python: str | None) -> Mapping[str, ConnectorSpec]:
+    """Return what is installed in our own interpreter and in the others; there is no fourth."""
+    if python is None:
+        return SPECS
+    if python in {OTHER, THIRD}:
+        return ELSEWHERE
+    raise ConfigError([Problem("", f"no connectors in {python}")])
 
 
 def unreadable(path: Path) -> str:
@@ -65,13 +80,14 @@ def read(
     values: Mapping[str, Any],
     *,
     environ: Mapping[str, str] | None = None,
-    specs: Mapping[str, ConnectorSpec] = SPECS,
+    specs: Mapping[str, ConnectorSpec] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Config:
     def read_secret(path: Path) -> str:
         return files[str(path)] if files and str(path) in files else unreadable(path)
 
-    return from_mapping(values, base=BASE, specs=specs, environ=environ or {}, read_secret=read_secret)
+    describe = specs_of if specs is None else lambda _python: specs
+    return from_mapping(values, base=BASE, specs=describe, environ=environ or {}, read_secret=read_secret)
 
 
 def problems(values: Mapping[str, Any], **how: Any) -> dict[str, str]:

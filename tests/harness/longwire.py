@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness.processes import COMMAND, Program, is_alive
 from harness.waiting import DEADLINE_S, until
@@ -26,6 +29,12 @@ FORBIDDEN = (
 _SECRET_IN_URL = re.compile(r"(?:access_key|ticket)=(?!\[redacted\])[\w-]")
 
 Settings = Mapping[str, Any]
+
+_ISOLATION = {"isolation": os.environ["LONGWIRE_ISOLATION"]} if "LONGWIRE_ISOLATION" in os.environ else {}
+"""So the same tests can be run with fresh processes: `LONGWIRE_ISOLATION=spawn`."""
+
+about_templates = pytest.mark.skipif(_ISOLATION.get("isolation") == "spawn", reason="there are no templates")
+"""Marks tests that have no meaning without."""
 
 
 def lark(url: str, app: str, **more: Any) -> dict[str, Any]:
@@ -85,9 +94,10 @@ class Longwire:
     def configure(
         self, accounts: Mapping[str, Settings], *, defaults: Settings | None = None, **supervisor: Any
     ) -> None:
-        """Write its configuration."""
+        """Write its configuration; where it says nothing of isolation, the environment may."""
+        defaults = {**_ISOLATION, **(defaults or {})}
         self.accounts = {name: dict(account) for name, account in accounts.items()}
-        lines = ["[supervisor]", *_toml(supervisor), "[defaults]", *_toml(defaults or {})]
+        lines = ["[supervisor]", *_toml(supervisor), "[defaults]", *_toml(defaults)]
         for name, account in accounts.items():
             lines += [f"[accounts.{name}]", *_toml(account)]
         self.config.write_text("\n".join(lines) + "\n")

@@ -13,4 +13,6 @@ def blockbuster() -> Generator[BlockBuster, None, None]:
     with blockbuster_ctx(["longwire", "longwire_connectors", "longwire_protocol"]) as watcher:
         for call in watcher.functions.values():
             call.can_block_in("/connector.py", "load")  # imports the SDK, before anything has to turn
+            call.can_block_in("/forking.py", "memory_of")  # a line of /proc, made on the spot
+            call.can_block_in("/process.py", "spawn")  # a vfork, for a millisecond or two
         yield watcher

@@ -322,3 +322,26 @@ async def test_a_message_of_the_wrong_shape_for_the_socket_is_a_bug_and_raises(
     with pytest.raises(zmq.ZMQError):
         server.send([b"out of turn"])
     server.close()
+
+
+async def test_a_channel_that_rests_reads_together_what_came_meanwhile(
+    context: Context, endpoint: str
+) -> None:
+    received: list[bytes] = []
+    server = Channel(router(context, endpoint), lambda parts: received.append(parts[-1]))
+    server.rest_s = 0.2
+    sender = dealer(context, endpoint)
+    sender.send(b"first")
+    await until(lambda: received == [b"first"])
+    sender.send(b"second")
+    sender.send(b"third")
+    assert server._rest is not None
+    assert await asyncio.to_thread(sender.poll, 50, zmq.POLLOUT)  # it has gone out
+    assert received == [b"first"]
+    await until(lambda: received == [b"first", b"second", b"third"])
+    await until(lambda: server._rest is None)  # nothing came any more: it waits for the next message
+    sender.send(b"fourth")
+    await until(lambda: received[-1] == b"fourth")
+    server.close()
+    assert server._rest is None
+    sender.close()

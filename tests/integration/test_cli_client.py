@@ -43,6 +43,18 @@ STATUS = {
         "uptime_s": 90.0,
         "state": "degraded",
         "reason": "disk\x1b full",
+        "templates": [
+            {"connector": "lark", "pid": 8, "state": "ready", "children": 2, "rss_bytes": 48 * 2**20},
+            {"connector": "lark", "state": "retired", "reason": "its file was replaced"},
+            {"connector": "plugin", "state": "unfit", "reason": "it has a thread"},
+            {"connector": "plugin", "state": "ready"},
+            {
+                "connector": "dingtalk",
+                "python": "/opt/ding/bin/python",
+                "state": "unfit",
+                "reason": "ImportError: \x1b",
+            },
+        ],
     },
     "accounts": [ONLINE, PARKED],
 }
@@ -194,6 +206,33 @@ def test_status_shows_accounts_and_explains_those_that_are_not_online(longwire: 
     assert "2 h ago" in out
     assert "beta: bad secret; mend it" in out
     assert "acme: " not in out
+
+
+def test_status_shows_the_templates_and_what_is_wrong_with_one(longwire: Longwire) -> None:
+    lines = [line.split() for line in longwire("status").stdout.splitlines()]
+
+    assert ["template", "python", "state", "pid", "processes", "resident"] in lines
+    assert ["lark", "ready", "8", "2", "48", "MiB"] in lines
+    assert ["dingtalk", "/opt/ding/bin/python", "unfit"] in lines
+    (complaint,) = [line for line in lines if line[:1] == ["template"] and "python" not in line]
+    assert complaint[:5] == ["template", "dingtalk", "of", "/opt/ding/bin/python:", "ImportError:"]
+    assert "isolation" in complaint
+
+
+def test_status_shows_what_is_resident_as_the_most_until_the_share_is_known(
+    longwire: Longwire, supervisor: FakeSupervisor
+) -> None:
+    accounts = [
+        {"account": "young", "rss_bytes": 43 * 2**20, "pss_bytes": None},
+        {"account": "known", "rss_bytes": 43 * 2**20, "pss_bytes": 8 * 2**20},
+        {"account": "absent", "rss_bytes": None, "pss_bytes": None},
+    ]
+    supervisor.answers["status"] = {"data": {**STATUS, "accounts": accounts}}
+    lines = [line.split() for line in longwire("status").stdout.splitlines()]
+
+    assert ["young", "?", "<43", "MiB"] in lines
+    assert ["known", "?", "8", "MiB"] in lines
+    assert ["absent", "?"] in lines
 
 
 def test_the_tenant_is_the_requests(longwire: Longwire, supervisor: FakeSupervisor) -> None:
@@ -419,3 +458,23 @@ def test_second_simulator_on_a_port_is_told_to_come_again() -> None:
 
     assert second.returncode == 75
     assert err == f"longwire: port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "where"),
+    [
+        ({}, "{folder}/data/log.jsonl"),
+        ({"LONGWIRE_ENDPOINT": "ipc://nobody"}, "log.jsonl of its data directory"),
+    ],
+)
+def test_logs_names_the_file_where_no_supervisor_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], where: str
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LONGWIRE_ENDPOINT", raising=False)
+    (tmp_path / "longwire.toml").write_text('[supervisor]\ndata_dir = "data"\n')
+    result = CliRunner().invoke(main, ["logs"], env=env)
+
+    assert result.exit_code == 69
+    assert f"its last lines are in {where.format(folder=tmp_path)}" in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -189,11 +190,50 @@ async def test_what_was_dropped_is_told_before_the_next_line(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe = Pipe()
-    answers = iter([0.0, 0.5, 0.5, 0.0])
+    answers = iter([0.0, 0.5, 0.0])
     monkeypatch.setattr(pipe.log._budget, "take", lambda _now: next(answers))
-    pipe.say_all(b"one\ntwo\nthree\nfour\n")
+    pipe.say(b"one\ntwo\nthree\nfo")
+    pipe.log._read()
+    pipe.say_all(b"ur\n")
     assert [(line["event"], line.get("lines", line.get("text"))) for line in lines] == [
         ("output", "one"),
         ("child_log_lines_dropped", 2),
         ("output", "four"),
     ]
+
+
+async def test_a_flood_is_read_with_pauses_and_to_its_end(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child here writes without end in sight: whenever there is room."""
+    monkeypatch.setattr(childlog, "_PAUSE_S", 0.0)
+    pipe = Pipe()
+    loop = asyncio.get_running_loop()
+    said = 0
+    os.set_blocking(pipe.write_fd, False)
+    async with asyncio.timeout(DEADLINE_S):
+        while said < 200_000:
+            with suppress(BlockingIOError):
+                said += os.write(pipe.write_fd, b"x\n" * 2048) // 2  # whole, or not at all
+            await asyncio.sleep(0)
+        os.close(pipe.write_fd)
+        while is_open(pipe.read_fd):  # noqa: ASYNC110  nobody is told of it
+            await asyncio.sleep(0)
+    assert loop.remove_reader(pipe.read_fd) is False
+    dropped = sum(line["lines"] for line in lines if line["event"] == "child_log_lines_dropped")
+    assert dropped > 100_000
+    assert dropped + len([line for line in lines if line["event"] == "output"]) == said
+
+
+async def test_a_pipe_that_is_left_alone_can_be_closed(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(childlog, "_PAUSE_S", 0.0)
+    pipe = Pipe()
+    pipe.say(b"x\n" * 1000)
+    pipe.log._read()
+    fd = pipe.read_fd
+    assert asyncio.get_running_loop().remove_reader(fd) is False, "it is left alone"
+    pipe.end()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert asyncio.get_running_loop().remove_reader(fd) is False, "nobody comes back to a number of others"
+    assert lines[-1]["event"] == "child_log_lines_dropped"

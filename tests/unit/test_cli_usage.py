@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,7 @@ Longwire = Callable[..., Result]
 def longwire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Longwire:
     """Run the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(check_module, "load_specs", lambda: {"lark": LARK})
+    monkeypatch.setattr(check_module, "Describer", lambda: lambda _python: {"lark": LARK})
 
     def run(*args: str, **env: str) -> Result:
         clean = {"LONGWIRE_CONFIG": None, "LONGWIRE_ENDPOINT": None}
@@ -109,6 +110,23 @@ class TestUsage:
 
         assert result.exit_code == 0
         assert "Come later." in result.stdout
+
+    def test_the_supervisor_imports_nothing_heavy_until_it_is_used(self) -> None:
+        program = (
+            "import sys, click; from longwire.cli.main import main;"
+            "main.get_command(click.Context(main), 'run');"
+            "heavy = {'aiohttp', 'rich', 'prometheus_client', 'requests', 'websockets'};"
+            "print(heavy & sys.modules.keys()); import rich"
+        )
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program], capture_output=True, check=True, text=True
+        )
+        assert done.stdout == "set()\n"
+
+    def test_what_is_there_already_is_not_kept_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(main, "_verbs", {"now": Verb("json:dumps", "Now.", without="json")})
+        assert isinstance(main, LazyGroup)
+        assert main.get_command(click.Context(main), "now") is json.dumps
 
     def test_version_is_printed(self, longwire: Longwire) -> None:
         assert longwire("--version").exit_code == 0
@@ -335,6 +353,7 @@ class TestPrinting:
         [
             ({"account": "a", "state": "online", "reason": "x"}, ""),
             ({"account": "a", "state": "connecting"}, ""),
+            ({"account": "a", "state": "online", "message": "big", "user_action": "mend it"}, "big; mend it"),
             (
                 {
                     "account": "a",
@@ -352,5 +371,5 @@ class TestPrinting:
             ),
         ],
     )
-    def test_account_that_is_not_online_is_explained(self, account: dict[str, Any], text: str) -> None:
+    def test_account_that_needs_somebody_is_explained(self, account: dict[str, Any], text: str) -> None:
         assert render.explanation(account, now=100.0) == text

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fakes.configuration import BASE, SPECS, lark, one, problems, read
+from fakes.configuration import BASE, lark, one, problems, read, specs_of
 from longwire.config import client_endpoint, data_dir, load
 from longwire.config.settings import SupervisorSettings
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
@@ -30,7 +30,8 @@ class TestDefaults:
         account = read(one()).accounts["acme"]
 
         assert msgspec.structs.asdict(account.settings) == {
-            "isolation": "spawn",
+            "isolation": "fork",
+            "python": None,
             "heartbeat_interval_s": 1.0,
             "heartbeat_timeout_s": 5.0,
             "link_timeout_s": 60.0,
@@ -40,6 +41,10 @@ class TestDefaults:
             "backoff_initial_s": 0.1,
             "backoff_max_s": 60.0,
             "memory_limit_mb": 256,
+            "cpu_limit_percent": 0.0,
+            "cpu_window_s": 60.0,
+            "nice": 0,
+            "max_open_files": 1024,
         }
         assert (account.account, account.connector, account.tenant) == ("acme", "lark", "default")
 
@@ -80,8 +85,19 @@ class TestLayers:
             in problems(one(is_link_timeout_explicit=True))["accounts.acme.is_link_timeout_explicit"]
         )
 
-    def test_isolation_may_ask_for_fork(self) -> None:
-        assert read(one(isolation="fork")).accounts["acme"].settings.isolation == "fork"
+    def test_children_are_forked_where_the_connector_may_be_and_nothing_else_is_said(self) -> None:
+        plugin = {"connector": "dingtalk", "client_id": "1"}
+        values = {"defaults": {"isolation": "fork"}, "accounts": {**one()["accounts"], "other": plugin}}
+        accounts = read(values).accounts
+
+        assert [accounts[name].settings.isolation for name in ("acme", "other")] == ["fork", "spawn"]
+        assert read(one(isolation="spawn")).accounts["acme"].settings.isolation == "spawn"
+        assert read({"accounts": {"other": plugin}}).accounts["other"].settings.isolation == "spawn"
+
+    def test_fork_is_refused_to_an_account_whose_connector_may_not_be(self) -> None:
+        plugin = {"connector": "dingtalk", "client_id": "1", "isolation": "fork"}
+
+        assert "does not declare" in problems({"accounts": {"other": plugin}})["accounts.other.isolation"]
 
     def test_equal_files_make_equal_accounts_and_a_new_secret_a_different_one(self) -> None:
         written = one(app_secret="env:S")
@@ -235,7 +251,7 @@ class TestFile:
             '[accounts.acme]\nconnector = "lark"\napp_id = "1"\napp_secret = "file:secret"\n'
         )
 
-        config = load(path, specs=SPECS, environ={})
+        config = load(path, specs=specs_of, environ={})
 
         assert config.path == path
         assert config.supervisor.data_dir == tmp_path / "data"
@@ -257,14 +273,14 @@ class TestFile:
         path.write_bytes(content)
 
         with pytest.raises(ConfigError) as caught:
-            load(path, specs=SPECS, environ={})
+            load(path, specs=specs_of, environ={})
 
         assert message in str(caught.value)
         assert [problem.place for problem in caught.value.problems] == [""]
 
     def test_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"none\.toml cannot be read: No such file"):
-            load(tmp_path / "none.toml", specs=SPECS, environ={})
+            load(tmp_path / "none.toml", specs=specs_of, environ={})
 
     def test_client_needs_the_endpoint_alone(self) -> None:
         text = '[supervisor]\nendpoint = ["ipc://a.sock", "ipc://b.sock"]\nfoo = 1\n[accounts]\nx = 5\n'

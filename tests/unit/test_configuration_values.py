@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fakes.configuration import SPECS, one, problems, read
+from fakes.configuration import one, problems, read, specs_of
 from longwire.config import Secret, from_mapping
 from longwire.config.secrets import MAX_FILE_BYTES, read_secret_file
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
@@ -184,7 +184,7 @@ class TestSecrets:
         (tmp_path / "secret").write_bytes(b"hunter\xff2")
 
         with pytest.raises(ConfigError) as caught:
-            from_mapping(one(app_secret="file:secret"), base=tmp_path, specs=SPECS, environ={})
+            from_mapping(one(app_secret="file:secret"), base=tmp_path, specs=specs_of, environ={})
 
         assert "not UTF-8" in str(caught.value)
         assert "hunter" not in repr(caught.value.problems)

@@ -40,9 +40,17 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 
-NOT_IN_THE_FILE = {"is_link_timeout_explicit", "account", "settings", "options"}
+NOT_IN_THE_FILE = {
+    "is_link_timeout_explicit",
+    "account",
+    "platform",
+    "methods",
+    "is_overlap_allowed",
+    "settings",
+    "options",
+}
 """Fields of settings that are no keys."""
-BY_CONNECTOR = {"backoff_initial_s", "backoff_max_s"}
+BY_CONNECTOR = {"isolation", "backoff_initial_s", "backoff_max_s"}
 PATHS = {"data_dir": "`var`", "endpoint": "`longwire.sock` in `data_dir`"}
 """Defaults that are made where the file is read."""
 
@@ -331,7 +339,7 @@ def test_configurations_in_documents_are_right(sample: str) -> None:
     config = from_mapping(
         values,
         base=ROOT,
-        specs=specs,
+        specs=lambda _python: specs,
         environ={"ACME_LARK_SECRET": "s3cret"},
         read_secret=lambda _: "s3cret",
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from longwire.lifecycle import (
     State,
     Trigger,
     attempt,
+    can_recycle,
     step,
 )
 from longwire_protocol.link import Fault, LinkFailure
@@ -26,14 +28,21 @@ LOST = LinkFailure(fault=Fault.TRANSIENT, reason="closed_by_peer", message="clos
 REFUSED = LinkFailure(fault=Fault.PERMANENT, reason="bad_credentials", message="no", user_action="mend it")
 
 
-def follow(life: Life, *triggers: Trigger | Happened, now: float = 0.0) -> tuple[Life, list[Action]]:
+def follow(
+    life: Life, *triggers: Trigger | Happened, now: float = 0.0, rules: Rules = RULES
+) -> tuple[Life, list[Action]]:
     """Take several steps; return the last life and every action on the way."""
     actions: list[Action] = []
     for trigger in triggers:
         happened = trigger if isinstance(trigger, Happened) else Happened(trigger=trigger, now=now, why=LOST)
-        life, more = step(life, happened, RULES)
+        life, more = step(life, happened, rules)
         actions += more
     return life, actions
+
+
+OVERLAP = msgspec.structs.replace(RULES, is_overlap_allowed=True)
+TOO_BIG = LinkFailure(fault=Fault.TRANSIENT, reason="memory_limit", message="too big")
+RECYCLE = Happened(trigger=Trigger.RECYCLE, now=50.0, why=TOO_BIG)
 
 
 ONLINE, _ = follow(Life(), Trigger.START, Trigger.READY, Trigger.PROVEN)
@@ -171,6 +180,97 @@ def test_a_rare_handover_is_no_failure_and_a_frequent_one_is() -> None:
     assert (life.state, life.failures) == (State.BACKOFF, 1)
 
 
+def succeed(*triggers: Trigger, now: float = 60.0) -> tuple[Life, list[Action]]:
+    """Have a planned replacement begin where two links are allowed, and go so far."""
+    return follow(ONLINE, RECYCLE, *triggers, now=now, rules=OVERLAP)
+
+
+def test_a_successor_is_proven_before_its_predecessor_is_told_to_go() -> None:
+    life, actions = succeed(Trigger.SECOND_READY)
+    assert (life.state, life.process, life.second) == (State.ONLINE, Process.READY, Process.READY)
+    assert actions == [Action.SPAWN_SECOND, Action.CONNECT_SECOND]
+    life, actions = follow(life, Trigger.SUCCEEDED, now=61.0, rules=OVERLAP)
+    assert (life.state, life.since, life.proven_at, life.failures) == (State.ONLINE, ONLINE.since, 61.0, 0)
+    assert actions == [Action.SWAP, Action.STOP_SECOND]
+    assert (life.second, life.second_by) == (Process.LEAVING, None)
+    assert follow(life, Trigger.SECOND_EXITED)[0].second is Process.NONE
+
+
+def test_a_successor_that_fails_goes_and_what_there_is_stays() -> None:
+    life, actions = succeed(Trigger.SECOND_READY, Trigger.SECOND_FAILED)
+    assert (life.state, life.process, life.second, actions[-1]) == (
+        State.ONLINE,
+        Process.READY,
+        Process.LEAVING,
+        Action.STOP_SECOND,
+    )
+    assert not can_recycle(life)
+    life, actions = follow(life, Trigger.SECOND_EXITED)
+    assert (life.state, life.failures, actions, can_recycle(life)) == (State.ONLINE, 0, [], True)
+
+
+def test_a_successor_has_a_deadline() -> None:
+    life, _ = succeed()
+    assert life.second_by == 50.0 + 90.0
+
+
+def test_late_heartbeats_give_no_successor_up_and_it_ends_the_degradation() -> None:
+    life, _ = succeed(Trigger.LATE, Trigger.SECOND_READY)
+    assert (life.state, life.second) == (State.DEGRADED, Process.READY)
+    assert follow(life, Trigger.SUCCEEDED, rules=OVERLAP)[0].state is State.ONLINE
+
+
+@pytest.mark.parametrize(
+    "rules_and_haste", [(RULES, False), (RULES, True), (OVERLAP, True)], ids=["no overlap", "both", "urgent"]
+)
+def test_without_overlap_or_without_room_the_child_goes_first_and_it_is_no_failure(
+    rules_and_haste: tuple[Rules, bool],
+) -> None:
+    rules, is_urgent = rules_and_haste
+    happened = msgspec.structs.replace(RECYCLE, is_urgent=is_urgent)
+    life, actions = follow(ONLINE, happened, rules=rules)
+    assert (life.state, life.why, actions) == (State.STOPPING, TOO_BIG, [Action.STOP_CHILD])
+    life, actions = follow(life, Trigger.EXITED, rules=rules)
+    assert (life.state, life.failures, life.why, actions) == (State.STARTING, 0, TOO_BIG, [Action.SPAWN])
+
+
+def test_a_child_that_is_replaced_during_a_delay_leaves_the_delay_as_it_is() -> None:
+    waiting, _ = follow(ONLINE, Trigger.FAILED, now=50.0)
+    life, actions = follow(waiting, RECYCLE, rules=OVERLAP)
+    assert (life.state, life.retry_at, actions) == (State.BACKOFF, waiting.retry_at, [Action.STOP_CHILD])
+    life, _ = follow(life, Trigger.EXITED)
+    assert (life.state, life.process, life.failures) == (State.BACKOFF, Process.NONE, 1)
+
+
+@pytest.mark.parametrize("trigger", [Trigger.FAILED, Trigger.REFUSED, Trigger.HUNG, Trigger.STOP])
+def test_a_successor_is_given_up_when_its_predecessor_is_no_longer_up(trigger: Trigger) -> None:
+    life, actions = succeed(trigger)
+    assert (life.second, life.second_by, actions[-1]) == (Process.LEAVING, None, Action.STOP_SECOND)
+
+
+def test_a_stop_with_a_successor_on_its_way_is_over_when_both_are_gone() -> None:
+    for exits in [(Trigger.EXITED, Trigger.EXITED), (Trigger.SECOND_EXITED, Trigger.EXITED)]:
+        life, actions = succeed(Trigger.STOP, exits[0])
+        assert (life.state, life.process, life.second) == (State.STOPPING, Process.LEAVING, Process.NONE)
+        assert actions[1:] == [Action.STOP_CHILD, Action.STOP_SECOND]
+        assert follow(life, exits[1])[0].state is State.STOPPED
+
+
+def test_nothing_is_started_after_a_crash_before_the_successor_is_gone_too() -> None:
+    life, actions = succeed(Trigger.EXITED)
+    assert (life.state, life.process, life.second) == (State.BACKOFF, Process.LEAVING, Process.NONE)
+    assert actions == [Action.SPAWN_SECOND, Action.STOP_CHILD]
+    life, actions = follow(life, Trigger.RETRY, now=70.0)
+    assert (life.state, actions) == (State.BACKOFF, [])
+    assert follow(life, Trigger.EXITED, now=71.0)[1] == [Action.SPAWN]
+
+
+def test_a_crash_while_the_predecessor_leaves_waits_for_it() -> None:
+    life, actions = succeed(Trigger.SECOND_READY, Trigger.SUCCEEDED, Trigger.EXITED)
+    assert (life.state, life.process, life.second) == (State.BACKOFF, Process.LEAVING, Process.NONE)
+    assert actions[-1] is Action.STOP_SECOND
+
+
 @pytest.mark.parametrize(
     ("state", "trigger"), [(s, t) for s in State for t in Trigger if t not in TABLE[s]], ids=str
 )
@@ -188,13 +288,15 @@ def test_a_delay_is_in_the_upper_half_of_the_doubled_and_capped_base(
 
 
 class AnyLife(RuleBasedStateMachine):
-    """Random triggers that the table allows: one process at most, and never work for a missing one."""
+    """Random triggers that the table allows: no process that is not known, and no work for a missing one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.life = Life()
         self.now = 0.0
         self.processes = 0
+        """Whether there is a child, and whether there is a second process."""
+        self.seconds = 0
 
     @rule(trigger=st.sampled_from(Trigger), wait=st.floats(0, 50), luck=st.floats(0, 0.99))
     def happen(self, trigger: Trigger, wait: float, luck: float) -> None:
@@ -202,34 +304,45 @@ class AnyLife(RuleBasedStateMachine):
             return
         self.now += wait
         why = REFUSED if trigger is Trigger.REFUSED else LOST
-        happened = Happened(trigger=trigger, now=self.now, luck=luck, why=why, retry_at=self.now + 1)
+        happened = Happened(
+            trigger=trigger, now=self.now, luck=luck, why=why, retry_at=self.now + 1, is_urgent=luck > 0.8
+        )
         if trigger is Trigger.EXITED:
-            self.processes -= 1
-        self.life, actions = step(self.life, happened, RULES)
+            self.processes, self.seconds = self.seconds, 0
+        elif trigger is Trigger.SECOND_EXITED:
+            self.seconds -= 1
+        self.life, actions = step(self.life, happened, OVERLAP)
         for action in actions:
             self._carry_out(action)
 
     def _is_possible(self, trigger: Trigger) -> bool:
-        process = self.life.process
-        match trigger:
-            case Trigger.READY:
-                return process is Process.BOOTING
-            case Trigger.PROVEN | Trigger.FAILED | Trigger.REFUSED | Trigger.HANDOVER:
-                return process is Process.READY
-            case Trigger.HUNG:
-                return process in {Process.BOOTING, Process.READY}
-            case Trigger.EXITED:
-                return process is not Process.NONE
-            case Trigger.RETRY:
-                return self.life.retry_at is not None
-            case _:
-                return True
+        """Return whether the processes there are can bring this about."""
+        life, alive = self.life, {Process.BOOTING, Process.READY}
+        possible = {
+            Trigger.READY: life.process is Process.BOOTING,
+            Trigger.HUNG: life.process in alive,
+            Trigger.EXITED: life.process is not Process.NONE,
+            Trigger.RETRY: life.retry_at is not None,
+            Trigger.RECYCLE: can_recycle(life),
+            Trigger.SECOND_READY: life.second is Process.BOOTING,
+            Trigger.SUCCEEDED: life.second is Process.READY,
+            Trigger.SECOND_FAILED: life.second in alive,
+            Trigger.SECOND_EXITED: life.second is not Process.NONE,
+        }
+        links = {Trigger.PROVEN, Trigger.FAILED, Trigger.REFUSED, Trigger.HANDOVER}
+        return possible.get(trigger, trigger not in links or life.process is Process.READY)
 
     def _carry_out(self, action: Action) -> None:
-        if action is Action.SPAWN:
-            self.processes += 1
-        else:
-            assert self.processes == 1, f"{action} without a process"
+        match action:
+            case Action.SPAWN:
+                assert self.seconds == 0, "a third process"
+                self.processes += 1
+            case Action.SPAWN_SECOND:
+                self.seconds += 1
+            case Action.CONNECT_SECOND | Action.STOP_SECOND | Action.SWAP:
+                assert self.processes == self.seconds == 1, f"{action} without two processes"
+            case _:
+                assert self.processes == 1, f"{action} without a process"
 
     @precondition(lambda self: self.life.state is State.BACKOFF)
     @invariant()
@@ -237,8 +350,18 @@ class AnyLife(RuleBasedStateMachine):
         assert self.life.retry_at is not None or self.life.process is Process.LEAVING
 
     @invariant()
-    def there_is_one_process_at_most_and_it_is_known(self) -> None:
+    def there_are_two_processes_at_most_and_they_are_known(self) -> None:
         assert self.processes == (self.life.process is not Process.NONE)
+        assert self.seconds == (self.life.second is not Process.NONE)
+        assert self.processes >= self.seconds
+
+    @invariant()
+    def a_successor_is_on_its_way_only_beside_a_child_that_is_up(self) -> None:
+        is_coming = self.life.second in {Process.BOOTING, Process.READY}
+        assert is_coming == (self.life.second_by is not None)
+        if is_coming:
+            assert self.life.state in {State.ONLINE, State.DEGRADED}
+            assert self.life.process is Process.READY
 
     @invariant()
     def a_state_without_process_has_none(self) -> None:

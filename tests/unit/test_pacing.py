@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwire.pacing import CrowdGate, RateGate, TokenBucket, Turn
+from longwire.pacing import ConnectGates, CrowdGate, RateGate, TokenBucket, Turn
 
 DEADLINE_S = 30.0
 
@@ -106,13 +106,19 @@ def rate_gate(clock: Clock, monkeypatch: pytest.MonkeyPatch, *, rate_per_s: floa
     return gate
 
 
+def ask(gate: RateGate, go: Callable[[], None], *, tenant: str = "") -> Turn:
+    turn = Turn(go)
+    gate.enter(turn, tenant)
+    return turn
+
+
 async def test_the_burst_goes_before_ask_returns_and_the_rest_in_order_at_the_rate(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     went: list[int] = []
     gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=2)
     for number in range(5):
-        gate.ask(partial(went.append, number))
+        ask(gate, partial(went.append, number))
     assert went == [0, 1]
     clock.pass_time(0.125)
     assert went == [0, 1]
@@ -127,7 +133,7 @@ async def test_the_burst_goes_before_ask_returns_and_the_rest_in_order_at_the_ra
 async def test_who_gives_up_costs_no_token(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     went: list[int] = []
     gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
-    turns = [gate.ask(partial(went.append, number)) for number in range(4)]
+    turns = [ask(gate, partial(went.append, number)) for number in range(4)]
     turns[1].cancel()
     turns[2].cancel()
     clock.pass_time(0.25)
@@ -140,9 +146,9 @@ async def test_one_who_goes_may_ask_again(clock: Clock, monkeypatch: pytest.Monk
 
     def again() -> None:
         went.append(1)
-        gate.ask(partial(went.append, 2))
+        ask(gate, partial(went.append, 2))
 
-    gate.ask(again)
+    ask(gate, again)
     assert went == [1]
     clock.pass_time(0.25)
     assert went == [1, 2]
@@ -151,10 +157,10 @@ async def test_one_who_goes_may_ask_again(clock: Clock, monkeypatch: pytest.Monk
 async def test_behind_a_closed_gate_nobody_goes(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     went: list[int] = []
     gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
-    gate.ask(partial(went.append, 0))
-    gate.ask(partial(went.append, 1))
+    ask(gate, partial(went.append, 0))
+    ask(gate, partial(went.append, 1))
     gate.close()
-    gate.ask(partial(went.append, 2))
+    ask(gate, partial(went.append, 2))
     clock.pass_time(3600)
     assert went == [0]
 
@@ -164,12 +170,67 @@ async def test_on_a_real_loop_everybody_goes_and_no_sooner_than_the_rate_permits
     begun, done = loop.time(), asyncio.Event()
     gate = RateGate(TokenBucket(rate_per_s=50.0, burst=1, now=begun))
     for _ in range(4):
-        gate.ask(lambda: None)
-    gate.ask(done.set)
+        ask(gate, lambda: None)
+    ask(gate, done.set)
     async with asyncio.timeout(DEADLINE_S):
         await done.wait()
     assert loop.time() - begun >= 4 / 50 - 0.001
     gate.close()  # nobody waits
+
+
+async def test_tenants_take_turns_and_each_tenants_own_go_in_order(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went: list[str] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=4.0, burst=1)
+    for name in ("large 0", "large 1", "large 2", "large 3", "small 0", "small 1"):
+        ask(gate, partial(went.append, name), tenant=name.split()[0])
+    for _ in range(5):
+        clock.pass_time(0.25)
+    assert went == ["large 0", "large 1", "small 0", "large 2", "small 1", "large 3"]
+
+
+# Gates behind each other.
+
+
+async def test_a_tenants_own_rate_bites_before_the_connectors_and_harms_no_other_tenant() -> None:
+    gates, went = connect_gates(of_connector=5, of_tenant=2), list[str]()
+    turns = [
+        gates.ask(partial(went.append, f"{tenant}-{n}"), connector="lark", tenant=tenant)
+        for tenant in ("a", "b", "c")
+        for n in range(3)
+    ]
+    assert went == ["a-0", "a-1", "b-0", "b-1", "c-0"]  # the connector's five
+    assert [turn.is_wanted for turn in turns] == [False, False, True] * 2 + [False, True, True]
+    gates.ask(partial(went.append, "other"), connector="dingtalk", tenant="a")
+    assert went[-1] == "other"
+    gates.close()
+
+
+async def test_who_gives_up_between_the_gates_costs_neither_anything(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went: list[str] = []
+    gates = connect_gates(of_connector=1, of_tenant=9)
+    first = gates.ask(partial(went.append, "first"), connector="lark", tenant="a")
+    monkeypatch.setattr(gates._connectors["lark"], "_loop", clock)
+    waiting = [
+        gates.ask(partial(went.append, name), connector="lark", tenant="a") for name in ("given up", "next")
+    ]
+    waiting[0].cancel()
+    assert not first.is_wanted
+    gates._connectors["lark"]._bucket = TokenBucket(rate_per_s=1.0, burst=1, now=clock.now)
+    gates._connectors["lark"]._pump()
+    assert went == ["first", "next"]
+    gates.close()
+
+
+def connect_gates(*, of_connector: int, of_tenant: int) -> ConnectGates:
+    now = asyncio.get_running_loop().time()
+    return ConnectGates(
+        of_connector=lambda: TokenBucket(rate_per_s=0.01, burst=of_connector, now=now),
+        of_tenant=lambda: TokenBucket(rate_per_s=0.01, burst=of_tenant, now=now),
+    )
 
 
 # A gate with room for so many.
@@ -179,7 +240,7 @@ def test_only_so_many_are_inside_at_once() -> None:
     went: list[int] = []
     gate = CrowdGate(2)
     for number in range(4):
-        gate.ask(partial(went.append, number))
+        gate.ask(partial(went.append, number), tenant="")
     assert went == [0, 1]
     gate.leave()
     assert went == [0, 1, 2]
@@ -191,7 +252,7 @@ def test_only_so_many_are_inside_at_once() -> None:
 def test_who_gave_up_takes_no_room() -> None:
     went: list[int] = []
     gate = CrowdGate(1)
-    turns = [gate.ask(partial(went.append, number)) for number in range(3)]
+    turns = [gate.ask(partial(went.append, number), tenant="") for number in range(3)]
     turns[1].cancel()
     gate.leave()
     assert went == [0, 2]
@@ -205,7 +266,17 @@ def test_one_inside_may_leave_at_once_and_let_the_next_in() -> None:
         went.append(1)
         gate.leave()
 
-    gate.ask(in_and_out)
-    gate.ask(partial(went.append, 2))
-    gate.ask(partial(went.append, 3))
+    gate.ask(in_and_out, tenant="")
+    gate.ask(partial(went.append, 2), tenant="")
+    gate.ask(partial(went.append, 3), tenant="")
     assert went == [1, 2]
+
+
+def test_tenants_come_in_by_turns() -> None:
+    went: list[str] = []
+    gate = CrowdGate(1)
+    for name in ("large 0", "large 1", "large 2", "small 0"):
+        gate.ask(partial(went.append, name), tenant=name.split()[0])
+    for _ in range(3):
+        gate.leave()
+    assert went == ["large 0", "large 1", "small 0", "large 2"]

@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from longwire_connectors import webcall
 from longwire_connectors.dingtalk import errors, wire
 from longwire_connectors.dingtalk.errors import Grant
 from longwire_protocol.link import LinkFailure
@@ -41,6 +42,7 @@ async def open_socket(grant: Grant, *, timeout_s: float) -> ClientConnection | L
             open_timeout=min(OPEN_S, timeout_s),
             close_timeout=CLOSE_S,
             logger=_websocket_log,
+            **webcall.tls(grant.endpoint),
         )
     except InvalidStatus as exc:
         refusal = exc.response

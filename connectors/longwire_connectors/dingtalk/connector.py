@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
@@ -25,6 +27,7 @@ class DingTalkConnector(Connector):
         identity="client_id",
         extra="dingtalk",
         methods=("message.create",),
+        is_forkable=True,
         # Never under 10 s apart (the law draws from [d/2, d]) and at most 23 attempts in an hour's refusal;
         # the SDK alone made 1,856 in 5 s against a server that closed at once (D3).
         backoff_initial_s=20.0,
@@ -37,12 +40,15 @@ class DingTalkConnector(Connector):
         self._memory = Memory(allows_http=is_loopback_http(options.base))
         self._sending: Sending | None = None
 
+    @classmethod
+    def preload(cls) -> None:
+        """See `Connector.preload`."""
+        _load()
+        webcall.prepare()
+
     def load(self) -> str:
         """See `Connector.load`."""
-        from longwire_connectors.dingtalk import sdk  # noqa: PLC0415  needs the SDK
-
-        import_module("longwire_connectors.dingtalk.session")  # now, not in the first attempt
-        return sdk.load()
+        return _load()
 
     async def serve(self, link: Link) -> LinkFailure:
         """See `Connector.serve`."""
@@ -65,3 +71,11 @@ class DingTalkConnector(Connector):
         """See `Connector.close`."""
         if self._sending is not None:
             await self._sending.close()
+
+
+@cache
+def _load() -> str:
+    from longwire_connectors.dingtalk import sdk  # noqa: PLC0415  needs the SDK
+
+    import_module("longwire_connectors.dingtalk.session")  # now, not in the first attempt
+    return sdk.load()

@@ -6,21 +6,16 @@ import json
 import threading
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import requests
 
+from longwire_connectors import webcall
 from longwire_connectors.dingtalk.errors import Answer
 from longwire_connectors.threads import in_thread
 
-CONNECT_S = 3.0
-READ_S = 10.0
-"""Timeouts of the request, which has none in 0.24.3 (D1); 10 s is the SDK's own from 0.24.4 on."""
-OPENING_S = CONNECT_S + READ_S
-MAX_BODY_BYTES = 64 * 1024
-"""The answer is some two hundred bytes."""
-_CHUNK_BYTES = 1024
+OPENING_S = 13.0
+"""Connecting and answering together; each is bounded by `webcall`, where 0.24.3 has no bound (D1)."""
 _HTTP_ERROR = 400
 
 
@@ -38,7 +33,7 @@ class Opening:
     @property
     def is_timeout(self) -> bool:
         """Whether the platform was too slow."""
-        return isinstance(self.error, requests.Timeout | TimeoutError)
+        return isinstance(self.error, TimeoutError)
 
 
 class ReadResponse:
@@ -77,19 +72,17 @@ class BoundedRequests:
         self._current.opening = opening
         return call()
 
-    def post(self, url: str, **kwargs: Any) -> ReadResponse:
+    def post(self, url: str, *, headers: dict[str, str], data: bytes, **_timeout: float) -> ReadResponse:
         """Post within the bounds, without following redirects: those would carry the secret elsewhere."""
         opening: Opening = self._current.opening
         if opening.is_abandoned:
-            raise requests.ConnectionError("given up before it began")
-        kwargs |= {"timeout": (CONNECT_S, READ_S), "allow_redirects": False, "stream": True}
+            raise ConnectionError("given up before it began")
         try:
-            with requests.post(url, **kwargs) as response:  # noqa: S113  it is in kwargs
-                body = _read(response)
+            reply = webcall.call("POST", url, body=data, headers=headers)
         except Exception as exc:
             opening.error = exc
             raise
-        opening.answer = Answer(response.status_code, body, response.headers.get("Retry-After"))
+        opening.answer = Answer(reply.status, reply.body, reply.headers.get("Retry-After"))
         return ReadResponse(opening.answer)
 
 
@@ -121,13 +114,3 @@ def _open(call: Callable[[], Any], through: BoundedRequests, opening: Opening) -
         opening.granted = through.during(opening, call)
     except (ValueError, RecursionError):
         opening.granted = None  # an answer that is not JSON escapes the SDK (stream.py 181)
-
-
-def _read(response: requests.Response) -> bytes:
-    """Return the body, or its beginning if it is too long or drips."""
-    body, ends_at = b"", monotonic() + READ_S
-    for chunk in response.iter_content(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > MAX_BODY_BYTES or monotonic() > ends_at:
-            break
-    return body

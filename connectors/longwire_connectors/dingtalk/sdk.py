@@ -27,6 +27,8 @@ LOCAL_IP = "127.0.0.1"
 _PACKAGE = "dingtalk_stream"
 _STREAM = f"{_PACKAGE}.stream"
 
+_log = logging.getLogger(__name__)
+
 # The SDK logs tickets (D14) and whole frames, with messages and webhooks (D13). Whatever it could say of use
 # the driver says: as a link failure or as a count.
 _quiet = logging.getLogger("longwire.dingtalk.sdk")
@@ -99,7 +101,8 @@ def _import_bare() -> ModuleType | None:
     sys.modules[_PACKAGE] = bare
     try:
         return importlib.import_module(_STREAM)
-    except Exception:  # noqa: BLE001  a version laid out otherwise: the plain import will tell
+    except Exception as error:  # noqa: BLE001  a version laid out otherwise: the plain import will tell
+        _log.warning("lean_import_failed", extra={"error": f"{type(error).__name__}: {error}"})
         for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
             del sys.modules[name]
         return None

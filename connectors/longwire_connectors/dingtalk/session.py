@@ -22,6 +22,7 @@ from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.normalise import Frame, is_understood, to_event
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.proof import SocketProof
+from longwire_connectors.reading import read_in_pieces
 from longwire_protocol.link import LinkFailure
 
 STORED_WITHIN_S = 5.0
@@ -29,8 +30,9 @@ STORED_WITHIN_S = 5.0
 an unanswered push is repeated within a minute. After this an answer is hardly believed, and none is needed:
 the event still gets to the journal, an event is repeated and recognised there, and a robot message is «never
 pushed again» whether it is answered or not (`docs/platforms.md` 4.3)."""
-MAX_UNANSWERED = 1000
-"""Frames whose storing is under way before no more are read; the hand-over has its own, tighter bounds."""
+MAX_UNANSWERED = 256
+"""Frames whose storing is under way before no more are read. More than Lark's 32, though each costs 10 KB:
+what is not read when the connection ends is lost, as robot messages are not delivered again."""
 
 _log = logging.getLogger("longwire.dingtalk")
 
@@ -61,6 +63,7 @@ class Session:
         socket = await connection.open_socket(granted, timeout_s=self._link_timeout_s)
         if isinstance(socket, LinkFailure):
             return socket
+        read_in_pieces(socket.transport)
         try:
             return await self._talk(socket)
         finally:

@@ -31,6 +31,7 @@ from longwire_connectors.lark.normalise import CARD_ACTION, is_understood, norma
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.lark.parts import MalformedPart, Parts
 from longwire_connectors.lark.payload import MalformedEvent
+from longwire_connectors.reading import read_in_pieces
 from longwire_protocol.event import Event
 
 ACK_WITHIN_S = 3.0
@@ -157,6 +158,7 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
             raise RuntimeError("a client serves one connection")
         self._url = url
         await self._connect()
+        read_in_pieces(self.socket.transport)
         int(self._service_id)  # every ping carries it
 
     async def handle(self, message: bytes | str) -> None:
@@ -241,7 +243,9 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
             return
         _understood()
         left_s = max(arrival.ack_until - self._running.time(), 0.0)
-        if not await self._link.hand_over(arrival.event, timeout_s=left_s):
+        stored = self._link.hand_over(arrival.event, timeout_s=left_s)
+        arrival.event = None  # it is encoded; what waits for the journal must not hold it, too
+        if not await stored:
             self._host.count("ack_withheld")
             return
         try:

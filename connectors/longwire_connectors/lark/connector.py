@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
+from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.lark import sdk
 from longwire_connectors.lark.openapi import OpenApi
@@ -23,6 +25,8 @@ class LarkConnector(Connector):
         identity="app_id",
         extra="lark",
         methods=("message.create",),
+        is_forkable=True,
+        is_overlap_allowed=True,  # 50 links an app, each event to one of them (docs/platforms.md 1.4)
     )
 
     def __init__(self, options: LarkOptions, host: Host) -> None:
@@ -30,6 +34,13 @@ class LarkConnector(Connector):
         self._options = options
         self._host = host
         self._api = OpenApi(options)
+
+    @classmethod
+    def preload(cls) -> None:
+        """See `Connector.preload`."""
+        sdk.load()
+        import_module("longwire_connectors.lark.session")
+        webcall.prepare()
 
     def load(self) -> str:
         """Import the SDK; see `sdk.load`."""

@@ -138,13 +138,6 @@ class Failures:
         return self._redact(text)[:_LONGEST_TEXT]
 
 
-def is_requests_timeout(error: Exception) -> bool:
-    """Tell whether this is one of `requests`' timeouts, without importing it."""
-    return any(
-        (kind.__module__, kind.__name__) == ("requests.exceptions", "Timeout") for kind in type(error).__mro__
-    )
-
-
 def discovery_timeout(timeout_s: float) -> LinkFailure:
     """Discovery was not answered in time."""
     return _transient("discovery_timeout", f"Lark gave no address to connect to within {timeout_s:g} s")

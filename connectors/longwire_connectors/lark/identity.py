@@ -1,7 +1,7 @@
 """Who the bot is: asked of the platform in the background, never waited for.
 
-Through `requests`, which the SDK has imported anyway, on a thread: `aiohttp` would cost each child 6 MB for
-this one question, also those that never send.
+By a blocking call on a thread: `aiohttp` would cost each child 6 MB for this one question, also those that
+never send.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 import msgspec
 
+from longwire_connectors import webcall
 from longwire_connectors.base import Host
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.threads import in_thread
 from longwire_protocol.event import Bot
 
-TIMEOUTS_S = (3.0, 10.0)
-"""To connect, and between two bytes of the answer."""
 WHOLE_TIMEOUT_S = 30.0
 """For both calls; nobody waits for it."""
 PAUSES_S = (0.0, 60.0, 600.0, 3600.0)
@@ -32,17 +30,7 @@ not add to the rush of a start."""
 
 _log = logging.getLogger(__name__)
 
-
-class Answer(Protocol):
-    """The part of a `requests` response that is needed here."""
-
-    @property
-    def content(self) -> bytes:
-        """The body."""
-        ...
-
-
-Send = Callable[..., Answer]
+Call = Callable[..., webcall.Reply]
 
 
 class _Token(msgspec.Struct):
@@ -60,9 +48,7 @@ class _Info(msgspec.Struct):
 
 async def tell_identity(options: LarkOptions, *, host: Host) -> None:
     """Ask who the bot is until it is known or not worth asking; tell the host. Raises nothing."""
-    import requests  # noqa: PLC0415  imported by the SDK, which this module must not need
-
-    ask = partial(ask_identity, options, send=requests.request)
+    ask = partial(ask_identity, options)
     for number, pause_s in enumerate(PAUSES_S):
         await asyncio.sleep(KNOWN_PAUSE_S if number == 0 and host.bot is not None else pause_s)
         try:
@@ -74,21 +60,18 @@ async def tell_identity(options: LarkOptions, *, host: Host) -> None:
             return
 
 
-def ask_identity(options: LarkOptions, *, send: Send) -> Bot:
+def ask_identity(options: LarkOptions, *, call: Call = webcall.call) -> Bot:
     """Return who the bot is; blocks.
 
     Raises:
-        OSError: the network's errors, as `requests` raises them.
+        OSError: the network's errors.
         msgspec.MsgspecError: the platform answered something else, as its refusals are.
     """
     credentials = {"app_id": options.app_id, "app_secret": options.app_secret}
-    call = partial(_call, send, options.base)
-    token = call("POST", "/auth/v3/tenant_access_token/internal", _Token, json=credentials)
-    headers = {"Authorization": f"Bearer {token.tenant_access_token}"}
-    bot = call("GET", "/bot/v3/info", _Info, headers=headers).bot
+    headers = {"Content-Type": "application/json"}
+    url = f"{options.base}/open-apis/auth/v3/tenant_access_token/internal"
+    reply = call("POST", url, body=msgspec.json.encode(credentials), headers=headers)
+    token = msgspec.json.decode(reply.body, type=_Token).tenant_access_token
+    reply = call("GET", f"{options.base}/open-apis/bot/v3/info", headers={"Authorization": f"Bearer {token}"})
+    bot = msgspec.json.decode(reply.body, type=_Info).bot
     return Bot(id=bot.open_id, name=bot.app_name or None)
-
-
-def _call(send: Send, base: str, method: str, path: str, kind: type[Any], **more: Any) -> Any:
-    answer = send(method, f"{base}/open-apis{path}", timeout=TIMEOUTS_S, allow_redirects=False, **more)
-    return msgspec.json.decode(answer.content, type=kind)

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-MAX_UNDER_WAY = 1024
-"""Frames that may wait for the journal. Each holds its event, and none waits longer than the ack's 3 s, so
-this carries 5,000 events a second through a journal that takes 200 ms."""
+MAX_UNDER_WAY = 32
+"""Frames that may wait for the journal. With commits of 4 ms this carries 8,000 events a second;
+each costs 18 KB while it waits, and what a child once needed it keeps."""
 
 _log = logging.getLogger(__name__)
 

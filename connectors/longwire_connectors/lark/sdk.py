@@ -19,16 +19,16 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Generator
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+from longwire_connectors import webcall
 
 CLIENT = "lark_oapi.ws.client"
 _DISPATCHER = "lark_oapi.event.dispatcher_handler"
 
-DISCOVERY_TIMEOUTS_S = (3.0, 10.0)
-"""To connect, and between two bytes of the answer. The SDK's own call has none and hung for three days
-(oapi-sdk-python#169); Node's has 15 s in all."""
 OPEN_TIMEOUT_S = 10.0
 """For TCP, TLS and the WebSocket handshake together; the library's own default."""
 CLOSE_TIMEOUT_S = 0.7
@@ -49,8 +49,9 @@ class HandshakeRefused(Exception):
         self.headers = headers
 
 
+@cache  # the version is read from the disk, and a forked child finds it all done
 def load() -> str:
-    """Import the SDK's client, bound its calls, quieten its logger; return name and version.
+    """Import the SDK's client, bound its calls, quieten its logger; return names and versions.
 
     May be called in a process that has no loop yet, and leaves none behind there.
 
@@ -63,7 +64,7 @@ def load() -> str:
         client = _import_client()
     _bound(client)
     _quieten()
-    return f"lark-oapi {importlib.metadata.version('lark-oapi')}"
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("lark-oapi", "websockets"))
 
 
 def _import_client() -> ModuleType:
@@ -153,7 +154,7 @@ def _quieten() -> None:
 
 
 class _BoundedRequests:
-    """`requests` as the SDK's module sees it: no call without a timeout."""
+    """`requests` as the SDK's module sees it: bounded, and without what a `requests.post` costs a child."""
 
     def __init__(self, requests: Any) -> None:
         self._requests = requests
@@ -161,9 +162,15 @@ class _BoundedRequests:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._requests, name)
 
-    def post(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs.setdefault("timeout", DISCOVERY_TIMEOUTS_S)
-        return self._requests.post(*args, **kwargs)
+    def post(self, url: str, *, headers: dict[str, str], json: Any, **_timeout: Any) -> _Response:
+        """Send JSON and return what the SDK asks of a `requests.Response`."""
+        reply = webcall.post_json(url, json, headers=headers)
+        return _Response(reply.status, reply.body)
+
+
+class _Response(NamedTuple):
+    status_code: int
+    content: bytes
 
 
 class _BoundedWebsockets:
@@ -197,6 +204,7 @@ class _BoundedWebsockets:
                 close_timeout=CLOSE_TIMEOUT_S,
                 ping_interval=None,
                 max_size=MAX_MESSAGE_BYTES,
+                **webcall.tls(uri),
             )
         except InvalidStatus as error:
             response = error.response

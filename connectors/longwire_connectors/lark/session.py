@@ -28,7 +28,7 @@ from longwire_connectors.threads import in_thread
 from longwire_protocol.link import LinkFailure
 
 DISCOVERY_TIMEOUT_S = 13.0
-"""Connecting and answering together: the sum of the call's own two timeouts (`sdk.DISCOVERY_TIMEOUTS_S`)."""
+"""Connecting and answering together; bounded each by `webcall`. Node's SDK has 15 s."""
 ACK_GRACE_S = 0.3
 """How long events on their way may still be stored and acked when the link ends; a commit takes
 milliseconds."""
@@ -92,9 +92,9 @@ class _Attempt:
             return self._failures.refused(getattr(error, "code", None), str(error))
         if isinstance(error, DISCOVERY_BUSY):
             return self._failures.busy(getattr(error, "code", None), str(error))
-        if isinstance(error, TimeoutError) or errors.is_requests_timeout(error):
+        if isinstance(error, TimeoutError):
             return errors.discovery_timeout(timeout_s)
-        if isinstance(error, OSError):  # the base of all that requests raises for the network
+        if isinstance(error, OSError):  # whatever the network had
             return self._failures.unreachable(error, doing="asking Lark for a connection")
         return self._failures.unreadable(f"{type(error).__name__}: {error}")
 

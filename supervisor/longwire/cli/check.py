@@ -9,7 +9,7 @@ import click
 
 from longwire.cli.exits import ExitCode
 from longwire.cli.output import json_option, print_json
-from longwire.config import Config, load, load_specs
+from longwire.config import Config, Describer, load
 from longwire_protocol.errors import ConfigError
 
 
@@ -35,6 +35,6 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
 def _read(path: Path) -> Config | ConfigError:
     try:
-        return load(path, specs=load_specs(), environ=os.environ)
+        return load(path, specs=Describer(), environ=os.environ)
     except ConfigError as exc:
         return exc

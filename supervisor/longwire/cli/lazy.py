@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
@@ -15,6 +17,8 @@ class Verb(NamedTuple):
     target: str
     """`module:attribute` of the click command."""
     summary: str
+    without: str = ""
+    """A package that is kept out while the module is imported: a library would import it for nothing."""
 
 
 class LazyGroup(click.Group):
@@ -36,10 +40,25 @@ class LazyGroup(click.Group):
         if verb is None:
             return None
         module, _, attribute = verb.target.partition(":")
-        return cast("click.Command", getattr(import_module(module), attribute))
+        with _kept_out(verb.without):
+            return cast("click.Command", getattr(import_module(module), attribute))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summaries."""
         del ctx
         with formatter.section("Verbs"):
             formatter.write_dl([(name, verb.summary) for name, verb in self._verbs.items()])
+
+
+@contextmanager
+def _kept_out(package: str) -> Generator[None]:
+    """Have whoever imports the package now find that there is none; nothing for one that is imported."""
+    if not package or package in sys.modules:
+        yield
+        return
+    modules: dict[str, object] = cast("dict[str, object]", sys.modules)
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]

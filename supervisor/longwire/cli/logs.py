@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
 import msgspec
 
-from longwire.cli.connection import ask
+from longwire.cli.connection import VARIABLE, ask
 from longwire.cli.output import json_option, print_json, printable
+from longwire.config import data_dir
+from longwire.logbook import LOG
 from longwire_protocol.client import Client
-from longwire_protocol.errors import CommandError, RetCode, SupervisorUnreachable
+from longwire_protocol.errors import CommandError, ConfigError, RetCode, SupervisorUnreachable
 
 _LINES, _MOST_LINES = 100, 10_000
 """A screen or two; and what one request may ask for."""
@@ -93,6 +97,16 @@ def logs(
     except KeyboardInterrupt:
         if not follow:
             raise
+    except SupervisorUnreachable as exc:
+        raise SupervisorUnreachable(f"{exc}; its last lines are in {_file(config)}") from exc
+
+
+def _file(config: Path) -> str:
+    """Return where to read what a supervisor left that does not answer."""
+    with suppress(ConfigError):
+        if VARIABLE not in os.environ:  # which may lead to another supervisor than the file describes
+            return str(data_dir(config) / LOG)
+    return f"{LOG} of its data directory"
 
 
 async def _follow(client: Client, params: Mapping[str, Any], reply: dict[str, Any], form: _Form) -> None:

@@ -16,7 +16,8 @@ from longwire_protocol.errors import ConfigError, LongwireError
 from longwire_protocol.version import __version__
 
 VERBS = {
-    "run": Verb("longwire.cli.run:run", "Run the supervisor in the foreground."),
+    # structlog imports rich for tracebacks that we do not print: 6 MB and 30 ms of each supervisor.
+    "run": Verb("longwire.cli.run:run", "Run the supervisor in the foreground.", without="rich"),
     "demo": Verb("longwire.cli.demo:demo", "Watch it work, and heal, against simulators."),
     "check": Verb("longwire.cli.check:check", "Check the configuration; every error at once."),
     "status": Verb("longwire.cli.status:status", "Show the supervisor and every account."),

@@ -28,12 +28,24 @@ _STYLES: Final = {
     "draining": "yellow",
     "stopping": "dim",
     "stopped": "dim",
+    "retired": "dim",
+    "unfit": "bold red",
     "parked": "bold red",
 }
 _QUIET_STATES: Final = ("online", "stopped")
-"""States that need no line of explanation."""
+"""States that need no line of explanation, unless there is something to do."""
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class _Template(msgspec.Struct):
+    connector: str
+    python: str | None = None
+    pid: int | None = None
+    state: str = "?"
+    children: int | None = None
+    reason: str | None = None
+    rss_bytes: int | None = None
 
 
 class _Supervisor(msgspec.Struct):
@@ -43,6 +55,7 @@ class _Supervisor(msgspec.Struct):
     endpoint: str = ""
     state: str = "?"
     reason: str | None = None
+    templates: list[_Template] = []
 
 
 class _Account(msgspec.Struct):
@@ -58,10 +71,13 @@ class _Account(msgspec.Struct):
     next_retry_at: float | None = None
     restarts: int | None = None
     last_event_at: float | None = None
+    pss_bytes: int | None = None
+    rss_bytes: int | None = None
+    cpu_percent: float | None = None
 
 
 def show_status(data: Mapping[str, Any]) -> None:
-    """Print the supervisor's line and the table of accounts."""
+    """Print the supervisor's line, the table of accounts, and that of templates if there are any."""
     supervisor = msgspec.convert(data["supervisor"], _Supervisor)
     console = _console()
     line = Text(f"longwire {supervisor.version}  pid {supervisor.pid}  up {span(supervisor.uptime_s)}  ")
@@ -70,6 +86,8 @@ def show_status(data: Mapping[str, Any]) -> None:
         line.append(f" ({printable(supervisor.reason)})")
     console.print(line.append(f"  {supervisor.endpoint}"))
     _print_accounts(console, data["accounts"])
+    if supervisor.templates:
+        _print_templates(console, supervisor.templates)
 
 
 def show_accounts(found: Iterable[Mapping[str, Any]]) -> None:
@@ -119,7 +137,7 @@ def explanation(account: Mapping[str, Any], *, now: float) -> str:
 
 
 def _explanation(account: _Account, now: float) -> str:
-    if account.state in _QUIET_STATES:
+    if account.state in _QUIET_STATES and not account.user_action:
         return ""
     why = account.message or account.reason
     code = f" ({account.error_code})" if account.error_code and account.error_code not in (why or "") else ""
@@ -146,21 +164,68 @@ _COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
     "last event": lambda account, now: _ago(account.last_event_at, now),
 }
 
+_WIDE_COLUMNS: Final[Mapping[str, Callable[[_Account, float], str]]] = {
+    **_COLUMNS,
+    "memory": lambda account, _: _memory(account),
+    "cpu": lambda account, _: "" if account.cpu_percent is None else f"{account.cpu_percent:.0f} %",
+}
+_WIDE: Final = 110
+"""Columns of a terminal that has room for all of them."""
+
 
 def _print_accounts(console: Console, found: Iterable[Mapping[str, Any]]) -> None:
     now = time.time()
     accounts = [msgspec.convert(account, _Account) for account in found]
-    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD)
+    columns = _WIDE_COLUMNS if console.width >= _WIDE else _COLUMNS
+    table = Table(*columns, box=box.SIMPLE_HEAD)
     for account in accounts:
-        table.add_row(*(_cell(column(account, now)) for column in _COLUMNS.values()))
+        table.add_row(*(_cell(column(account, now)) for column in columns.values()))
     console.print(table)
     for account in accounts:
         if explained := _explanation(account, now):
             console.print(Text(printable(f"{account.account}: {explained}")))
 
 
+def _print_templates(console: Console, templates: Iterable[_Template]) -> None:
+    table = Table("template", "python", "state", "pid", "processes", "resident", box=box.SIMPLE_HEAD)
+    for template in templates:
+        cells = (
+            template.connector,
+            template.python or "",
+            template.state,
+            "" if template.pid is None else str(template.pid),
+            "" if template.children is None else str(template.children),
+            _mebibytes(template.rss_bytes),
+        )
+        table.add_row(*map(_cell, cells))
+    console.print(table)
+    present = {(template.connector, template.python): template for template in templates}
+    for template in present.values():
+        if template.state == "unfit":
+            console.print(Text(printable(_complaint(template))))
+
+
+def _complaint(template: _Template) -> str:
+    whose = f" of {template.python}" if template.python else ""
+    return (
+        f"template {template.connector}{whose}: {template.reason}; its accounts have fresh processes, which "
+        'take more memory and time: mend it and restart them, or set isolation = "spawn" for them'
+    )
+
+
 def _cell(text: str) -> Text:
     return Text(printable(text), style=_STYLES.get(text, ""))
+
+
+def _memory(account: _Account) -> str:
+    """Return a process's share of memory; as long as it is not known, that it is less than all it has."""
+    if account.pss_bytes is None and account.rss_bytes is not None:
+        return f"<{_mebibytes(account.rss_bytes)}"
+    return _mebibytes(account.pss_bytes)
+
+
+def _mebibytes(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 2**20:.0f} MiB"
 
 
 def _ago(at: float | None, now: float) -> str:

@@ -14,10 +14,9 @@ import click
 import structlog
 
 from longwire import logs
-from longwire.config import Config, load, load_specs
+from longwire.config import Config, Describer, load
 from longwire.logbook import Logbook
 from longwire.supervisor import Supervisor
-from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import ConfigError
 
 _log = structlog.get_logger("longwire.supervisor")
@@ -40,8 +39,7 @@ _log = structlog.get_logger("longwire.supervisor")
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
     """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
     signal.signal(signal.SIGTERM, _leave)  # PID 1 of a container has no default action
-    specs = load_specs()
-    config = load(config_path, specs=specs, environ=os.environ)
+    config = load(config_path, specs=Describer(), environ=os.environ)
     secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
     logbook = Logbook()
     logs.configure(
@@ -52,7 +50,7 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     )
     _raise_descriptor_limit()
     _spare_the_collector()
-    asyncio.run(_run(config, specs, config_path, logbook))
+    asyncio.run(_run(config, config_path, logbook))
 
 
 def _spare_the_collector() -> None:
@@ -69,8 +67,8 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(config: Config, specs: dict[str, ConnectorSpec], path: Path, logbook: Logbook) -> None:
-    supervisor = Supervisor(config, specs=specs, environ=os.environ, logbook=logbook)
+async def _run(config: Config, path: Path, logbook: Logbook) -> None:
+    supervisor = Supervisor(config, environ=os.environ, logbook=logbook)
     loop = asyncio.get_running_loop()
     hangups = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
@@ -89,9 +87,12 @@ async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) ->
     while True:
         await hangups.wait()
         hangups.clear()
+        describer = Describer()
         try:
-            specs = await asyncio.to_thread(load_specs)
-            config = await asyncio.to_thread(load, path, specs=specs, environ=os.environ)
+            config = await asyncio.to_thread(load, path, specs=describer, environ=os.environ)
+        except asyncio.CancelledError:
+            describer.interrupt()  # the thread would hold up the end of the process
+            raise
         except ConfigError as exc:
             for problem in exc.problems:
                 _log.error("reload_refused", place=problem.place, problem=problem.message)
@@ -100,7 +101,7 @@ async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) ->
             _log.exception("reload_failed")
             continue
         logs.blank(secret for account in config.accounts.values() for secret in account.secret_values())
-        supervisor.reload(config, specs)
+        supervisor.reload(config)
 
 
 def _raise_descriptor_limit() -> None:

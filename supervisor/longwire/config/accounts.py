@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from longwire.config import layers
+from longwire.config.interpreters import Interpreters, Specs
 from longwire.config.layers import SETTING_KEYS, Layer
 from longwire.config.options import Sources, account_options
 from longwire.config.secrets import Secret
@@ -41,6 +42,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         return AccountConfig(
             account=self.name,
             connector=self.spec.name,
+            platform=self.spec.platform,
+            methods=self.spec.methods,
+            is_overlap_allowed=self.spec.is_overlap_allowed,
             tenant=self.tenant,
             allow_shared_app=self.allow_shared_app,
             settings=layers.settings(self.layers),
@@ -48,12 +52,22 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def drafts(
-    table: Table, defaults: Layer, *, specs: Mapping[str, ConnectorSpec], sources: Sources
-) -> list[Draft]:
+class Shared(msgspec.Struct, frozen=True):
+    """What the operator wrote for several accounts."""
+
+    defaults: Layer
+    connectors: Mapping[str, Layer]
+    """`[connectors.NAME]` by name."""
+
+    def behind(self, own: Layer, connector: str | None) -> tuple[Layer, ...]:
+        """Return an account's own layer and those behind it that the operator wrote."""
+        between = self.connectors.get(connector or "")
+        return (own, self.defaults) if between is None else (own, between, self.defaults)
+
+
+def drafts(table: Table, shared: Shared, *, interpreters: Interpreters, sources: Sources) -> list[Draft]:
     """Return the accounts in the order of the file, but for those without a usable connector."""
-    layers.check([defaults])
-    read = [_draft(name, table, defaults, specs=specs, sources=sources) for name in table]
+    read = [_draft(name, table, shared, interpreters=interpreters, sources=sources) for name in table]
     found = [draft for draft in read if draft is not None]
     _refuse_shared_apps(found)
     return found
@@ -62,9 +76,9 @@ def drafts(
 def _draft(
     name: str,
     parent: Table,
-    defaults: Layer,
+    shared: Shared,
     *,
-    specs: Mapping[str, ConnectorSpec],
+    interpreters: Interpreters,
     sources: Sources,
 ) -> Draft | None:
     if _NAME.fullmatch(name) is None:
@@ -74,12 +88,13 @@ def _draft(
         return None
     tenant: str = table.get("tenant", _Tenant, DEFAULT_TENANT)
     allow_shared_app: bool = table.get("allow_shared_app", bool, False)
-    own = layers.written(table)
-    spec = _connector(table, specs)
+    connector: str | None = table.get("connector", str)
+    written = shared.behind(layers.written(table, interpreters), connector)
+    spec = _connector(table, connector, interpreters.connectors(layers.python(written)))
     if spec is None:  # so it is not known what other keys there should be
-        layers.check([own, defaults])
+        layers.check(written)
         return None
-    stack = (own, defaults, layers.declared(spec, account=table))
+    stack = (*layers.fit_for(written, spec), layers.declared(spec, account=table))
     layers.check(stack)
     table.refuse_unknown([*_RESERVED, *(option.name for option in spec.options)])
     return Draft(
@@ -93,22 +108,26 @@ def _draft(
     )
 
 
-def _connector(table: Table, specs: Mapping[str, ConnectorSpec]) -> ConnectorSpec | None:
-    installed = ", ".join(sorted(specs)) or "none"
-    if "connector" not in table:
-        table.problem("connector", f"missing; installed are {installed}")
+def _connector(table: Table, name: str | None, specs: Specs | None) -> ConnectorSpec | None:
+    if specs is None:  # its interpreter is of no use
         return None
-    name: str | None = table.get("connector", str)
+    if "connector" not in table:
+        table.problem("connector", f"missing; installed are {listed(specs)}")
     if name is None:
         return None
     spec = specs.get(name)
     if spec is None:
-        table.problem("connector", f"no connector {name!r} is installed; installed are {installed}")
+        table.problem("connector", f"no connector {name!r} is installed; installed are {listed(specs)}")
         return None
     if error := _flaw(spec):
         table.problem("connector", f"the connector {name!r} of {spec.distribution} cannot be used: {error}")
         return None
     return spec
+
+
+def listed(specs: Specs) -> str:
+    """Return the names for a message."""
+    return ", ".join(sorted(specs)) or "none"
 
 
 def _flaw(spec: ConnectorSpec) -> str | None:

@@ -1,16 +1,19 @@
-"""An account's settings in layers, nearest first: itself, `[defaults]`, its connector, built in.
+"""An account's settings in layers, nearest first.
 
-`[defaults]` was written by the operator, so it beats what a connector declares for itself.
+They are the account itself, `[connectors.NAME]`, `[defaults]`, what the connector declares, built in. The
+first three were written by the operator, so they beat what a connector declares for itself.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
+from longwire.config.interpreters import Interpreters
 from longwire.config.settings import AccountSettings
 from longwire.config.tables import Table
 from longwire_protocol.declaration import ConnectorSpec
@@ -36,21 +39,49 @@ class Layer(NamedTuple):
     """Whether the operator wrote it."""
 
 
-def written(table: Table) -> Layer:
+def written(table: Table, interpreters: Interpreters) -> Layer:
     """Return the settings among a table's keys; values that cannot be are reported."""
     values = {name: table.get(name, field.type, _BROKEN) for name, field in _FIELDS.items() if name in table}
+    if isinstance(python := values.get("python"), str):
+        found = interpreters.path(python, blame=partial(table.problem, "python"))
+        values["python"] = _BROKEN if found is None else found
     return Layer(values, table.problem, is_written=True)
+
+
+def python(layers: Sequence[Layer]) -> object:
+    """Return the interpreter, for `Interpreters.connectors`."""
+    return _merged(layers)["python"]
 
 
 def declared(spec: ConnectorSpec, *, account: Table) -> Layer:
     """Return the connector's own defaults; a mistake in them is reported at the account that uses it."""
-    values = {"backoff_initial_s": spec.backoff_initial_s, "backoff_max_s": spec.backoff_max_s}
+    values = {
+        "isolation": "fork" if spec.is_forkable else "spawn",
+        "backoff_initial_s": spec.backoff_initial_s,
+        "backoff_max_s": spec.backoff_max_s,
+    }
 
     def blame(key: str, message: str) -> None:
         del key  # the account has none of that name
         account.problem("connector", message)
 
     return Layer(values, blame)
+
+
+def fit_for(written: Sequence[Layer], spec: ConnectorSpec) -> Sequence[Layer]:
+    """Return the operator's layers without a wish for `fork` that the connector cannot fulfil.
+
+    In `[defaults]`, the last, it is meant for the others; nearer than that it is reported.
+    """
+    if spec.is_forkable:
+        return written
+    for layer in written[:-1]:
+        if layer.values.get("isolation") == "fork":
+            problem = f"the connector {spec.name!r} does not declare that it may be forked"
+            layer.blame("isolation", f'{problem}; leave it out, or isolation = "spawn"')
+    defaults = written[-1]
+    fitting = {k: v for k, v in defaults.values.items() if (k, v) != ("isolation", "fork")}
+    return (*written[:-1], defaults._replace(values=fitting))
 
 
 class _Rule(NamedTuple):

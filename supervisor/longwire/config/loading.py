@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from longwire.config import layers, secrets, sections
-from longwire.config.accounts import drafts
+from longwire.config import connectors, layers, secrets, sections
+from longwire.config.accounts import Draft, Shared, drafts
+from longwire.config.interpreters import Describe, Interpreters
 from longwire.config.layers import SETTING_KEYS
 from longwire.config.options import Sources
 from longwire.config.settings import Config
 from longwire.config.tables import Table
-from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import ConfigError, Problem
 
-_TABLES: Final = ("supervisor", "defaults", "accounts")
+_TABLES: Final = ("supervisor", "defaults", "connectors", "accounts")
 _LATER: Final = ("webhooks", "clients", "web")
 
 
@@ -28,7 +29,7 @@ def read_config_file(path: Path) -> str:
 def load(
     path: Path,
     *,
-    specs: Mapping[str, ConnectorSpec],
+    specs: Describe,
     environ: Mapping[str, str],
     read_config: Callable[[Path], str] = read_config_file,
     read_secret: Callable[[Path], str] = secrets.read_secret_file,
@@ -37,7 +38,7 @@ def load(
 
     Args:
         path: the TOML file; relative paths in it count from its folder.
-        specs: the installed connectors, as `load_specs` finds them.
+        specs: asks an interpreter for its connectors, as a `Describer` does; each that the file names, once.
         environ: where `env:` secrets are.
         read_config: reads the file.
         read_secret: reads the files of `file:` secrets.
@@ -55,7 +56,7 @@ def from_mapping(
     values: Mapping[str, Any],
     *,
     base: Path,
-    specs: Mapping[str, ConnectorSpec],
+    specs: Describe,
     environ: Mapping[str, str],
     read_secret: Callable[[Path], str] = secrets.read_secret_file,
 ) -> Config:
@@ -112,21 +113,31 @@ def _parsed(path: Path, read_config: Callable[[Path], str]) -> dict[str, Any]:
     raise ConfigError([Problem("", problem)])
 
 
-def _checked(
-    values: Mapping[str, Any], *, specs: Mapping[str, ConnectorSpec], sources: Sources, path: Path | None
-) -> Config:
+def _checked(values: Mapping[str, Any], *, specs: Describe, sources: Sources, path: Path | None) -> Config:
     problems: list[Problem] = []
     root = Table(values, place="", problems=problems)
     _check_tables(root)
     supervisor = sections.supervisor_settings(root.table("supervisor"), base=sources.base)
-    defaults = root.table("defaults")
-    defaults.refuse_unknown(SETTING_KEYS)
-    found = drafts(root.table("accounts"), layers.written(defaults), specs=specs, sources=sources)
+    interpreters = Interpreters(specs, base=sources.base, blame=partial(root.problem, ""))
+    found = _drafts(root, interpreters=interpreters, sources=sources)
     if problems:
         raise ConfigError(problems)
     return Config(
         supervisor=supervisor, accounts={draft.name: draft.finished() for draft in found}, path=path
     )
+
+
+def _drafts(root: Table, *, interpreters: Interpreters, sources: Sources) -> list[Draft]:
+    root.table("defaults").refuse_unknown(SETTING_KEYS)
+    defaults = layers.written(root.table("defaults"), interpreters)
+    layers.check([defaults])
+    table = root.table("connectors")
+    between = connectors.connector_layers(table, defaults, interpreters)
+    shared = Shared(defaults, between)
+    found = drafts(root.table("accounts"), shared, interpreters=interpreters, sources=sources)
+    used = {draft.spec.name for draft in found}
+    connectors.refuse_unknown(table, between, defaults, used=used, interpreters=interpreters)
+    return found
 
 
 def _check_tables(root: Table) -> None:

@@ -35,6 +35,13 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     connect_burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
     """Connections of a connector that may be opened at once before the rate bites. 50: a second's worth."""
 
+    tenant_connect_rate_per_s: Annotated[float, msgspec.Meta(gt=0.0, le=10_000.0)] = 50.0
+    """The same for one tenant's accounts of a connector. 50: a tenant that is alone has the whole rate; where
+    several wait they take turns anyway."""
+
+    tenant_connect_burst: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 50
+    """Connections of one tenant's accounts of a connector that may be opened at once."""
+
     dedup_window_s: Annotated[float, msgspec.Meta(ge=1.0, le=30 * _DAY_S)] = _DAY_S
     """For how long a redelivery is recognised, at least. 86,400: Lark delivers for the last time after 7 h; a
     key costs 2 bytes of memory and 20 of disk meanwhile."""
@@ -64,9 +71,13 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[defaults]` and what an account sets itself. Seconds, unless the name says otherwise."""
 
-    isolation: Literal["fork", "spawn"] = "spawn"
-    """How the child is made: forked from a warm template, or a fresh process. `spawn`, as long as there are
-    no templates."""
+    isolation: Literal["fork", "spawn"]
+    """How the child is made: forked from a warm template of its connector, or a fresh process. By default
+    `fork` where the connector declares that it may be."""
+
+    python: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """The Python that runs the child and its template, absolute, links not followed; in the file relative to
+    the file's own folder. `None`: the supervisor's own, which most need."""
 
     heartbeat_interval_s: Annotated[float, msgspec.Meta(ge=0.05, le=60.0)] = 1.0
     """How often the child's loop says that it turns. 1: a hundred children cost under 1 % of a core, and a
@@ -100,8 +111,23 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     (Lark 60, DingTalk 300)."""
 
     memory_limit_mb: Annotated[int, msgspec.Meta(ge=16, le=1_048_576)] = 256
-    """Proportional memory (PSS) in MiB at which the child is replaced, planned and without loss. 256: a child
-    with all of lark-oapi imported has 161."""
+    """Memory in MiB at which the child is replaced, planned and without loss: its proportional share (PSS),
+    or all of it (RSS) where that cannot be read. 256: a child with all of lark-oapi imported has 161."""
+
+    cpu_limit_percent: Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)] = 0.0
+    """CPU, in percent of one core, over which the child is replaced likewise. 0: none, as a storm of events
+    is honest work, and a loop that no longer turns is noticed by its heartbeats."""
+
+    cpu_window_s: Annotated[float, msgspec.Meta(ge=1.0, le=3_600.0)] = 60.0
+    """Over how long that is measured, at least; the child is looked at every 5 to 10 s. 60: starting, and
+    catching up after an outage, take some seconds of a whole core."""
+
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
+    """Niceness of the child, where the supervisor's own is not higher. 0: it gets its share like anyone."""
+
+    max_open_files: Annotated[int, msgspec.Meta(ge=64, le=1_048_576)] = 1024
+    """Descriptors the child may have open, soft and hard limit (RLIMIT_NOFILE), where the supervisor itself
+    may have as many. 1024: a connected child has 20, and one that leaks them meets its own limit first."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +138,15 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     connector: str
     """Which connector drives it."""
+
+    platform: str
+    """`platform` of its events, as the connector declares it."""
+
+    methods: tuple[str, ...] = ()
+    """Commands that the connector knows."""
+
+    is_overlap_allowed: bool = False
+    """Whether its platform bears two connections of the account for a moment."""
 
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""

@@ -103,13 +103,13 @@ class Table:
         return None if values is None else Table(values, place=self.place(key), problems=self._problems)
 
     def refuse_unknown(
-        self, known: Collection[str], *, except_for: Collection[str] = (), what: str = "key"
+        self, known: Collection[str], *, except_for: Collection[str] = (), what: str = "key", note: str = ""
     ) -> None:
-        """Report each key that is not `known`, with the known ones that look like it."""
+        """Report each key that is not `known`, with the known ones that look like it, and a note."""
         for key in self._values:
             if key not in known and key not in except_for:
                 near = difflib.get_close_matches(key, known, n=2)
                 hint = (
                     f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(sorted(known))}"
                 )
-                self.problem(key, f"unknown {what}; {hint}")
+                self.problem(key, "; ".join(filter(None, (f"unknown {what}", hint, note))))

@@ -6,7 +6,7 @@ looks like, and what is blanked in it (`longwire.logs`, `longwire.childlog`).
 
 from longwire.logbook.answer import answer
 from longwire.logbook.book import Logbook
-from longwire.logbook.file import LogFile
+from longwire.logbook.file import LOG, LogFile
 from longwire.logbook.ring import Wanted
 
-__all__ = ["LogFile", "Logbook", "Wanted", "answer"]
+__all__ = ["LOG", "LogFile", "Logbook", "Wanted", "answer"]

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
 import msgspec
 import structlog
@@ -23,6 +23,9 @@ from longwire.logbook.book import Logbook
 from longwire.logbook.ring import MAX_BYTES, Line, Speaker
 
 _log = structlog.get_logger("longwire.logbook")
+
+LOG: Final = "log.jsonl"
+"""The file in the data directory."""
 
 _RETRY_S = 5.0
 """Between attempts to write while the disk takes nothing."""

@@ -89,10 +89,3 @@ def test_timeouts_are_transient() -> None:
     made += [make(1.5) for make in (errors.link_timeout, errors.platform_silent)]
     assert {failure.fault for failure in made} == {Fault.TRANSIENT}
     assert all("1.5 s" in failure.message for failure in made)
-
-
-def test_the_timeouts_of_requests_are_known_without_importing_it() -> None:
-    parent = type("Timeout", (OSError,), {"__module__": "requests.exceptions"})
-    child = type("ReadTimeout", (parent,), {"__module__": "requests.exceptions"})
-    assert errors.is_requests_timeout(child())
-    assert not errors.is_requests_timeout(OSError())

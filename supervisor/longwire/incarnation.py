@@ -1,0 +1,168 @@
+"""One incarnation of an account at the edge: its turns to start and to connect, its number, its child.
+
+Of whatever it waits for, `stop` is the end; and its end is reported exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from longwire.child import Child, ChildOwner, Yard
+from longwire.config import AccountConfig
+from longwire.pacing import ConnectGates, CrowdGate, Turn
+from longwire_protocol.event import Bot
+from longwire_protocol.link import Fault, LinkFailure
+
+_log = structlog.get_logger("longwire.incarnation")
+
+
+class States(Protocol):
+    """Where small state is kept: the journal."""
+
+    async def next_incarnation(self, account: str) -> int:
+        """Return a number greater than every one returned before, also by an earlier supervisor."""
+        ...
+
+    def put_state(self, key: str, value: Any) -> None:
+        """Keep this; durable soon."""
+        ...
+
+
+class Workplace(msgspec.Struct, frozen=True):
+    """What every incarnation needs of the supervisor."""
+
+    yard: Yard
+    states: States
+    tasks: asyncio.TaskGroup
+    starts: CrowdGate
+    """Processes booting at once."""
+    connects: ConnectGates
+    """The pace of new connections."""
+
+
+class IncarnationOwner(ChildOwner, Protocol):
+    """What an incarnation reports to; the child it starts reports there, too."""
+
+    def incarnation_started(self, incarnation: Incarnation) -> None:
+        """Hear that its process is there."""
+        ...
+
+    def incarnation_failed(self, incarnation: Incarnation, why: LinkFailure) -> None:
+        """Hear that there is none, and none will be: the last thing it reports."""
+        ...
+
+
+class Incarnation:
+    """A child, from the wish for one on; `begin` it first.
+
+    Args:
+        config: of the account.
+        workplace: see there.
+        owner: told what becomes of it.
+        bot: who the bot is, if an earlier incarnation found out.
+        is_successor: whether it is made beside the account's present process.
+    """
+
+    def __init__(
+        self,
+        config: AccountConfig,
+        workplace: Workplace,
+        owner: IncarnationOwner,
+        *,
+        bot: Bot | None,
+        is_successor: bool,
+    ) -> None:
+        self.number = 0
+        self.child: Child | None = None
+        self._config = config
+        self._workplace = workplace
+        self._owner = owner
+        self._bot = bot
+        self._is_successor = is_successor
+        self._loop = asyncio.get_running_loop()
+        self._turn: Turn | None = None
+        self._spawning: asyncio.Task[None] | None = None
+        self._is_booting = False
+
+    def begin(self) -> None:
+        """Start its process when there is room for one more that boots."""
+        self._turn = self._workplace.starts.ask(self._spawn_soon, tenant=self._config.tenant)
+
+    def connect(self) -> None:
+        """Let it make an attempt when the pace permits."""
+        config = self._config
+        self._turn = self._workplace.connects.ask(
+            self._connect, connector=config.connector, tenant=config.tenant
+        )
+
+    def cancel_turn(self) -> None:
+        """Wait for nothing any more."""
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def stop(self) -> None:
+        """Begin the stop ladder, or see to it that there will be no process."""
+        self.cancel_turn()
+        if self.child is not None:
+            self.child.stop()
+            return
+        if self._spawning is not None:  # it waits for the journal; a gap in incarnations is harmless
+            self._spawning.cancel()
+            self._spawning = None
+            self.booted()
+        # There was no process yet: its end is reported at the loop's next turn, as any other's.
+        why = LinkFailure(fault=Fault.TRANSIENT, reason="not_started", message="stopped before its start")
+        self._loop.call_soon(self._owner.incarnation_failed, self, why)
+
+    def kill(self) -> None:
+        """End its process at once."""
+        if self.child is not None:
+            self.child.kill()
+
+    def booted(self) -> None:
+        """Its process has started, or failed to: another one may."""
+        if self._is_booting:
+            self._is_booting = False
+            self._workplace.starts.leave()
+
+    def _connect(self) -> None:
+        self._turn = None
+        if self.child is not None:
+            self.child.connect()
+
+    def _spawn_soon(self) -> None:
+        self._turn = None
+        self._is_booting = True
+        name = f"spawn {self._config.account}"
+        self._spawning = self._workplace.tasks.create_task(self._spawn(), name=name)
+
+    async def _spawn(self) -> None:
+        """Start the process once its number is on disk; a stop cancels the wait for that."""
+        try:
+            self.number = await self._workplace.states.next_incarnation(self._config.account)
+            child = Child(
+                self._config, self.number, yard=self._workplace.yard, owner=self._owner, bot=self._bot
+            )
+            await child.start(is_successor=self._is_successor)
+            self.child = child
+        except Exception as exc:  # noqa: BLE001  # one account's trouble is its own
+            _log.warning(
+                "spawn_failed",
+                account=self._config.account,
+                error=str(exc),
+                exc_info=not isinstance(exc, OSError),
+            )
+            self.booted()
+            why = LinkFailure(fault=Fault.TRANSIENT, reason="spawn_failed", message=str(exc))
+            self._owner.incarnation_failed(self, why)
+            return
+        finally:
+            if self._spawning is asyncio.current_task():
+                self._spawning = None
+        _log.info("child_started", account=self._config.account, incarnation=self.number, pid=child.pid)
+        self._owner.incarnation_started(self)
