@@ -100,8 +100,9 @@ async def test_a_second_process_of_an_account_is_refused_until_the_first_is_gone
 
 @pytest.mark.parametrize("connector", ["loopback", "nowhere"])
 async def test_an_account_has_one_planned_successor_and_no_other_process_beside_the_two(
-    stage: Stage, connector: str
+    stage: Stage, connector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("longwire.nursery._LOCK_S", 0.1)  # nobody is about to let go
     first = await stage.make(connector, account="bot")
     second = await stage.make(connector, account="bot", is_successor=True)
     for is_successor in (False, True):
