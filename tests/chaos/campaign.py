@@ -158,7 +158,7 @@ class Campaign:
         self.look_at_processes()
         code, _ = await self.longwire.stop()
         assert code == 0, self.longwire.log()[-3000:]
-        left = [process for process in self._processes if process.is_running()]
+        left = [process for process in self._processes if _is_there(process)]
         assert not left, left
         await no_connection_is_left(self.simulator)
         self.longwire.check_log()
@@ -173,6 +173,14 @@ class Campaign:
             f"{self.reader.deliveries()} deliveries of {self.reader.count()} numbers; "
             f"{self.killed.total()} kills ({kills}) in {survived}"
         )
+
+
+def _is_there(process: psutil.Process) -> bool:
+    """Return whether it is; the zombies of a killed template's children are init's, which takes its time."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 Trouble = Callable[[Campaign], Awaitable[None]]
