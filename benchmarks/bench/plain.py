@@ -13,6 +13,7 @@ import msgspec
 import psutil
 
 from bench.platforms import LARK, Platform
+from bench.processes import pss_bytes
 from bench.stage import PROGRAMS
 from harness.processes import Program
 from harness.simulator import Simulator
@@ -46,8 +47,7 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pss_bytes(self) -> int:
         """Its share of the memory."""
-        pss: int = psutil.Process(self.program.pid).memory_full_info().pss
-        return pss
+        return pss_bytes([psutil.Process(self.program.pid)])
 
     async def received(self) -> dict[str, float]:
         """End it and return when its handler got which message id."""

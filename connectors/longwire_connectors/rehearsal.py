@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
@@ -73,7 +73,7 @@ def rehearse(connector: type[Connector]) -> bool:
 class _Part(msgspec.Struct, frozen=True):
     options: Callable[[str], dict[str, Any]]
     """The account's options, for a simulator's URL."""
-    happen: Callable[[SimulatorClient], Awaitable[Any]]
+    happen: Callable[[SimulatorClient], Coroutine[Any, Any, Any]]
     """Has somebody write a message."""
 
 
@@ -110,7 +110,7 @@ async def _rehearse(connector: type[Connector], part: _Part) -> None:
                 is_link_timeout_explicit=False,
             )
             async with asyncio.TaskGroup() as tasks:
-                parent.begin(lambda: tasks.create_task(_happen(part, steering)))
+                parent.begin(lambda: tasks.create_task(part.happen(steering)))
                 await Child(bootstrap, connector).run()
             parent.end()
 
@@ -128,10 +128,6 @@ async def _parenting() -> AsyncGenerator[tuple[_Parent, str]]:
             parent.close()
     finally:
         context.destroy(linger=0)
-
-
-async def _happen(part: _Part, steering: SimulatorClient) -> None:
-    await part.happen(steering)
 
 
 class _Parent:

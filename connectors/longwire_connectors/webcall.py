@@ -62,15 +62,22 @@ def prepare() -> None:
         _opener()
 
 
-def post_json(url: str, value: Any, *, headers: Mapping[str, str] = MappingProxyType({})) -> Reply:
-    """Send a value as JSON; see `call`."""
-    return call(
-        "POST", url, body=msgspec.json.encode(value), headers={"Content-Type": "application/json", **headers}
-    )
-
-
-def call(method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> Reply:
+def call(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    body: bytes | None = None,
+    json: Any = None,
+) -> Reply:
     """Return the answer; blocks for `SILENCE_S` at a time, so run it in a thread.
+
+    Args:
+        method: of HTTP.
+        url: http or https.
+        headers: besides the usual ones, which they replace.
+        body: what is sent.
+        json: what is sent as JSON, instead of a body.
 
     Raises:
         TimeoutError: it took too long.
@@ -78,6 +85,8 @@ def call(method: str, url: str, *, body: bytes | None = None, headers: Mapping[s
         ValueError: not a URL.
     """
     said = {"Accept": "*/*", "User-Agent": _USER_AGENT, **headers}
+    if json is not None:
+        body, said = msgspec.json.encode(json), {"Content-Type": "application/json", **said}
     request = Request(url, data=body, headers=said, method=method)  # noqa: S310  the scheme is looked at below
     if request.type not in {"http", "https"}:
         raise ValueError(f"not an HTTP URL: {request.type}")

@@ -29,9 +29,7 @@ def environment_for(python: str | None, environment: Mapping[str, str]) -> dict[
 def protocol_mismatch(theirs: int, python: str | None) -> str:
     """Return why a process of another release cannot be used, and what to do."""
     versions = f"it speaks version {theirs} of the children's protocol, we speak {CHILD_PROTOCOL}"
-    if python is None:  # our files were replaced under us
-        return f"{versions}: restart us"
-    return f"{versions}{install_hint(python)}"
+    return versions + _remedy(python)
 
 
 def version_mismatch(theirs: str | None, python: str | None) -> str:
@@ -40,9 +38,12 @@ def version_mismatch(theirs: str | None, python: str | None) -> str:
     `theirs` is `None` where it does not say which one it is, as the first ones did not.
     """
     versions = f"it has {f'longwire {theirs}' if theirs else 'another longwire'}, we are {__version__}"
-    if python is None:  # our files were replaced under us
-        return f"{versions}: restart us"
-    return f"{versions}{install_hint(python)}"
+    return versions + _remedy(python)
+
+
+def _remedy(python: str | None) -> str:
+    """Return what to do about another release; of our own interpreter, our files were replaced under us."""
+    return ": restart us" if python is None else install_hint(python)
 
 
 def install_hint(python: str | None) -> str:

@@ -62,7 +62,7 @@ class Trigger(StrEnum):
     HUNG = "hung"  # heartbeats were missing too long: the child must go
     EXITED = "exited"  # its process is gone, whoever wanted it
     RETRY = "retry"  # the delay is over
-    RECYCLE = "recycle"  # its child is over a limit: it is to be replaced without loss
+    RECYCLE = "recycle"  # its child is over a limit: it is to be replaced, as planned
     SECOND_READY = "second_ready"  # its successor said hello
     SUCCEEDED = "succeeded"  # the platform answered on the successor's link
     SECOND_FAILED = "second_failed"  # the successor got no link, or took too long

@@ -89,8 +89,8 @@ class Endowment:
 
     def __init__(self, lock_fd: int | None = None) -> None:
         self._lock_fd = lock_fd
-        if lock_fd is not None:
-            _locks.add(lock_fd)
+        for fd in self.locks:
+            keep_from_forks(fd)
         with ExitStack() as undo:
             undo.callback(self._let_go_of_lock)
             self.theirs, ours = os.pipe()
@@ -118,8 +118,7 @@ class Endowment:
 
     def _let_go_of_lock(self) -> None:
         for fd in self.locks:
-            _locks.discard(fd)
-            os.close(fd)
+            release(fd)
 
 
 class Process:

@@ -29,7 +29,6 @@ from longwire_protocol.forking import (
     Reap,
     Reaped,
     Stamp,
-    ToTemplate,
     Unfit,
     Warm,
     memory_of,
@@ -186,7 +185,7 @@ class Template:
         number = next(self._ids)
         forked = self._forks[number] = self._loop.create_future()
         try:
-            self._send(Fork(number), endowment.theirs, endowment.log_end, lock_fd)
+            self._ask(number, endowment.theirs, endowment.log_end, lock_fd)
             pid, pidfd = await self._answer(forked)
         except BaseException:
             endowment.close()
@@ -303,10 +302,11 @@ class Template:
                     done(message.code)
                 self._end_if_idle()
 
-    def _send(self, message: ToTemplate, *fds: int) -> None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+    def _ask(self, number: int, *fds: int) -> None:
+        """Ask for a child with these descriptors: now or not at all, as they are closed here in a moment."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))]
         try:
-            self._socket.sendmsg([_encode(message)], rights)
+            self._socket.sendmsg([_encode(Fork(number))], rights)
         except OSError as exc:
             raise TemplateUnfit(f"it does not read: {exc}") from exc
 

@@ -70,7 +70,7 @@ def _fresh_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def post(url: str) -> Reply:
-    return await asyncio.to_thread(webcall.post_json, url, {"a": "ü"}, headers={"X-Mine": "1"})
+    return await asyncio.to_thread(webcall.call, "POST", url, json={"a": "ü"}, headers={"X-Mine": "1"})
 
 
 @asynccontextmanager

@@ -68,9 +68,8 @@ def ask_identity(options: LarkOptions, *, call: Call = webcall.call) -> Bot:
         msgspec.MsgspecError: the platform answered something else, as its refusals are.
     """
     credentials = {"app_id": options.app_id, "app_secret": options.app_secret}
-    headers = {"Content-Type": "application/json"}
     url = f"{options.base}/open-apis/auth/v3/tenant_access_token/internal"
-    reply = call("POST", url, body=msgspec.json.encode(credentials), headers=headers)
+    reply = call("POST", url, json=credentials)
     token = msgspec.json.decode(reply.body, type=_Token).tenant_access_token
     reply = call("GET", f"{options.base}/open-apis/bot/v3/info", headers={"Authorization": f"Bearer {token}"})
     bot = msgspec.json.decode(reply.body, type=_Info).bot

@@ -164,7 +164,7 @@ class _BoundedRequests:
 
     def post(self, url: str, *, headers: dict[str, str], json: Any, **_timeout: Any) -> _Response:
         """Send JSON and return what the SDK asks of a `requests.Response`."""
-        reply = webcall.post_json(url, json, headers=headers)
+        reply = webcall.call("POST", url, json=json, headers=headers)
         return _Response(reply.status, reply.body)
 
 
