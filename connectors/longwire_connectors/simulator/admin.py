@@ -129,9 +129,9 @@ async def end_links(links: list[Link], *, how: Drop) -> None:
 
     A client that does not answer a close frame delays this by two seconds.
     """
-    if how.how == "abort":
+    if how.how != "close":
         for link in links:
-            link.abort()
+            link.abort() if how.how == "abort" else link.cut_midframe()
         return
     async with asyncio.TaskGroup() as tasks:
         for link in links:

@@ -102,7 +102,7 @@ class SimulatorClient:
         platform: PlatformName,
         *,
         app: str = "*",
-        how: Literal["close", "abort"] = "close",
+        how: Literal["close", "abort", "midframe"] = "close",
         code: int = 1000,
         connection: str | None = None,
     ) -> int:

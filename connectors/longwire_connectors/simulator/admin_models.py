@@ -40,8 +40,9 @@ class Drop(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     platform: PlatformName
     app: str = "*"
-    how: Literal["close", "abort"] = "close"
-    """close: a close frame, as the platforms do; abort: the TCP connection is cut."""
+    how: Literal["close", "abort", "midframe"] = "close"
+    """close: a close frame, as the platforms do; abort: the TCP connection is reset; midframe: it ends within
+    a frame."""
     code: Annotated[int, msgspec.Meta(ge=1000, le=4999)] = 1000
     reason: str = "bye"
     connection: str | None = None

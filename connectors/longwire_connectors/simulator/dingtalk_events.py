@@ -48,7 +48,7 @@ def build_delivery(
             ladder_s=(timings.dingtalk_repeat_s,) if repeats else (),
             repeats_last=repeats,
         ),
-        attempts=((_text(event, index=index, ids=ids, now=now, webhook=webhook),),),
+        attempts=((event.wire or _text(event, index=index, ids=ids, now=now, webhook=webhook),),),
         topic=_needed_subscription(event, f"{frame_type} {own_topic}"),
         connection=event.connection,
         is_farewell=event.kind == "disconnect",

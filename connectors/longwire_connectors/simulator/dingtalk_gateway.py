@@ -68,11 +68,12 @@ class DingTalkGateway:
 
     async def _faulty_answer(self, app: str) -> web.Response | None:
         fault = self._platform.fault
+        await self._platform.slowed(app, step="discovery")
         if fault(DiscoveryHang, app):
             return await hang(self._platform.stopping)
         if status := fault(DingTalkOpenStatus, app):
             body = status.body if status.body is not None else error_body("systemError", "系统错误")
-            return json_answer(body, status=status.status)
+            return json_answer(body, status=status.status, headers=status.headers)
         if bad := fault(DiscoveryBadJson, app):
             return web.Response(text=bad.body, content_type="application/json")
         return None

@@ -6,6 +6,7 @@ from aiohttp import WSMessage, web
 from longwire_connectors.simulator.answers import json_answer
 from longwire_connectors.simulator.dingtalk_gateway import DingTalkGateway, error_body
 from longwire_connectors.simulator.errors import ClientFrameError
+from longwire_connectors.simulator.fault_kinds import DingTalkHandshakeStatus
 from longwire_connectors.simulator.link import Link
 from longwire_connectors.simulator.platform import Platform
 
@@ -41,6 +42,9 @@ class DingTalkSocket:
         if grant is None:
             self._platform.state("").handshakes_refused += 1
             return json_answer(error_body("invalidTicket", "ticket is invalid or expired"), status=401)
+        if refusal := self._platform.fault(DingTalkHandshakeStatus, grant.app):
+            self._platform.state(grant.app).handshakes_refused += 1
+            return web.Response(status=refusal.status, headers=refusal.headers)
         link = self._platform.new_link(grant.app, user_agent=request.headers.get("User-Agent", ""))
         link.topics = grant.topics
         link.state.subscriptions = sorted(grant.topics)

@@ -15,12 +15,16 @@ __all__ = [
     "ApiError",
     "ApiHang",
     "DingTalkFault",
+    "DingTalkHandshakeStatus",
     "DingTalkOpenStatus",
     "DiscoveryBadJson",
     "DiscoveryHang",
     "Fault",
     "FaultBase",
+    "Frozen",
+    "HandshakeHang",
     "LarkClientConfig",
+    "LarkConnectionLimit",
     "LarkDiscoveryCode",
     "LarkDiscoveryStatus",
     "LarkFault",
@@ -28,6 +32,7 @@ __all__ = [
     "LarkNoPong",
     "LarkPongConfig",
     "NoWsPong",
+    "Slow",
 ]
 
 HttpStatus = Annotated[int, msgspec.Meta(ge=200, le=599)]
@@ -57,6 +62,25 @@ class DiscoveryBadJson(FaultBase, frozen=True, tag="discovery_bad_json"):
     """Discovery answers 200 with a text that is not JSON."""
 
     body: str = "<html>bad gateway</html>"
+
+
+class HandshakeHang(FaultBase, frozen=True, tag="handshake_hang"):
+    """The WebSocket's request is accepted and never answered; clients bound it by themselves (10 s)."""
+
+
+class Slow(FaultBase, frozen=True, tag="slow"):
+    """An answer comes only after ``delay_s`` seconds, as under load."""
+
+    step: Literal["discovery", "handshake", "api"]
+    delay_s: Seconds
+
+
+class Frozen(FaultBase, frozen=True, tag="frozen"):
+    """Open connections are black holes: TCP stays, nothing is heard and what is sent never arrives.
+
+    So look a stopped server and a path that forgot the connection (openclaw#52618, #91899). Lost frames stay
+    lost when it ends. Discovery and new handshakes go on; ``discovery_hang`` stops those.
+    """
 
 
 class NoWsPong(FaultBase, frozen=True, tag="no_ws_pong"):
@@ -97,7 +121,11 @@ class LarkDiscoveryStatus(FaultBase, frozen=True, tag="discovery_status"):
     """Discovery answers with an HTTP status other than 200; clients retry it."""
 
     status: HttpStatus = 500
+    code: int | None = None
+    """Of the body; None repeats the status. 99991400 is Lark's rate limit."""
     msg: str = "system busy"
+    headers: dict[str, str] = {}
+    """Beside it, as x-ogw-ratelimit-reset or Retry-After."""
 
 
 class LarkDiscoveryCode(FaultBase, frozen=True, tag="discovery_code"):
@@ -133,6 +161,17 @@ class LarkHandshakeRefusal(FaultBase, frozen=True, tag="handshake_refusal"):
     handshake_status: int | None = 514
     handshake_msg: str | None = "system busy"
     autherrcode: int | None = 1
+    headers: dict[str, str] = {}
+    """Others beside them, as Retry-After."""
+
+
+class LarkConnectionLimit(FaultBase, frozen=True, tag="connection_limit"):
+    """An app may have only ``limit`` connections; others are refused with 1000040350.
+
+    The documents say 50; mateclaw#86 was refused at the third.
+    """
+
+    limit: Annotated[int, msgspec.Meta(ge=0)] = 2
 
 
 class LarkNoPong(FaultBase, frozen=True, tag="no_pong"):
@@ -144,12 +183,24 @@ class DingTalkOpenStatus(FaultBase, frozen=True, tag="open_status"):
 
     status: HttpStatus = 400
     body: dict[str, object] | None = None
+    headers: dict[str, str] = {}
+    """Beside it, as Retry-After."""
+
+
+class DingTalkHandshakeStatus(FaultBase, frozen=True, tag="handshake_status"):
+    """The WebSocket handshake is answered with this status; the ticket is used up."""
+
+    status: HttpStatus = 503
+    headers: dict[str, str] = {}
 
 
 Fault = FaultBase
 LarkFault = (
     DiscoveryHang
     | DiscoveryBadJson
+    | HandshakeHang
+    | Slow
+    | Frozen
     | NoWsPong
     | AcceptThenClose
     | AckLost
@@ -160,15 +211,20 @@ LarkFault = (
     | LarkClientConfig
     | LarkPongConfig
     | LarkHandshakeRefusal
+    | LarkConnectionLimit
     | LarkNoPong
 )
 DingTalkFault = (
     DiscoveryHang
     | DiscoveryBadJson
+    | HandshakeHang
+    | Slow
+    | Frozen
     | NoWsPong
     | AcceptThenClose
     | AckLost
     | ApiError
     | ApiHang
     | DingTalkOpenStatus
+    | DingTalkHandshakeStatus
 )

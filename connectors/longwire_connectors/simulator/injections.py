@@ -43,6 +43,8 @@ class Injection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The platform's own payload as any JSON value; the ids above then only name it here."""
     raw_text: str | None = None
     """The same as a text that need not be JSON."""
+    wire: bytes | None = None
+    """A whole binary WebSocket message (base64 in JSON) in place of a frame of the platform's."""
     connection: str | None = None
     """The id of the only connection it may go to, as ``GET /_sim/state`` shows it."""
 
@@ -80,6 +82,8 @@ class LarkEvent(Injection, kw_only=True, forbid_unknown_fields=True):
     declared_sum: int | None = None
     """Another ``sum`` in the headers than ``parts``."""
     omitted_headers: list[str] = []
+    wire_text: str | None = None
+    """A whole text WebSocket message, which Lark never sends."""
     is_redelivered: bool = True
     """False: without an ack it is not pushed again. Card clicks never are."""
     has_fresh_event_ids: bool = False
@@ -99,7 +103,8 @@ class DingTalkEvent(Injection, kw_only=True, forbid_unknown_fields=True):
     kind: Literal["message", "event", "card", "ping", "disconnect", "raw"] = "message"
     """``raw`` sends ``raw_text`` or ``raw`` as a whole WebSocket message, to clients of any subscription."""
     topic: str | None = None
-    """Another topic than the kind's own; then clients of any subscription get it."""
+    """Another topic than the kind's own; then clients of any subscription get it. ``ping`` with CONNECTED,
+    REGISTERED or KEEPALIVE is the SYSTEM frame of that name."""
     conversation: str = "cidSimulated=="
     conversation_type: Literal["1", "2"] = "1"
     """1 private, 2 group."""

@@ -14,6 +14,7 @@ from longwire_connectors.simulator.fault_kinds import (
     DiscoveryBadJson,
     DiscoveryHang,
     LarkClientConfig,
+    LarkConnectionLimit,
     LarkDiscoveryCode,
     LarkDiscoveryStatus,
 )
@@ -21,7 +22,7 @@ from longwire_connectors.simulator.lark_config import client_config
 from longwire_connectors.simulator.platform import Platform
 from longwire_connectors.simulator.tickets import ExpiringTable
 
-__all__ = ["MAX_CONNECTIONS", "SERVICE_ID", "LarkDiscovery", "LarkGrant"]
+__all__ = ["SERVICE_ID", "TOO_MANY_CONNECTIONS", "LarkDiscovery", "LarkGrant"]
 
 SERVICE_ID = 33554678
 """``service_id`` of a captured URL; clients put it into their pings."""
@@ -80,12 +81,19 @@ class LarkDiscovery:
         """Return what a ticket and its access key were given for; both are used up by this."""
         return self._tickets.take(f"{ticket} {access_key}", now=self._platform.clock.now())
 
+    def has_room(self, app: str) -> bool:
+        """Tell whether the app may have another connection."""
+        fault = self._platform.fault(LarkConnectionLimit, app)
+        return len(self._platform.links(app)) < (MAX_CONNECTIONS if fault is None else fault.limit)
+
     async def _faulty_answer(self, app: str) -> web.Response | None:
         fault = self._platform.fault
+        await self._platform.slowed(app, step="discovery")
         if fault(DiscoveryHang, app):
             return await hang(self._platform.stopping)
         if status := fault(LarkDiscoveryStatus, app):
-            return json_answer({"code": status.status, "msg": status.msg}, status=status.status)
+            body = {"code": status.code or status.status, "msg": status.msg}
+            return json_answer(body, status=status.status, headers=status.headers)
         if code := fault(LarkDiscoveryCode, app):
             return _refuse(code.code, code.msg)
         if bad := fault(DiscoveryBadJson, app):
@@ -95,7 +103,7 @@ class LarkDiscovery:
     def _judge(self, credentials: _Credentials, *, state: AppState) -> web.Response:
         app = credentials.AppID
         refusal = _REFUSALS.get(self._platform.apps.check(app, secret=credentials.AppSecret))
-        if refusal is None and state.connections_open >= MAX_CONNECTIONS:
+        if refusal is None and not self.has_room(app):
             refusal = (TOO_MANY_CONNECTIONS, "the number of connections exceeded the limit")
         if refusal is not None:
             state.discovery_refused += 1

@@ -26,14 +26,11 @@ def build_delivery(event: LarkEvent, *, index: int, ids: EventIds, now: float, t
 
     ``ids.event_ids`` has one id, or one for each attempt where they change.
     """
-    attempts = tuple(
-        _frames(
-            event, build_payload(event, index=index, ids=ids, event_id=event_id, now=now), ids=ids, now=now
-        )
-        for event_id in ids.event_ids
-    )
+    attempts = _attempts(event, index=index, ids=ids, now=now)
     is_callback = event.kind == "card" or event.event_type == "url.preview.get"
-    ladder = timings.lark_ladder_s if event.is_redelivered and not is_callback else ()
+    is_garbage = event.wire is not None or event.wire_text is not None
+    is_repeated = event.is_redelivered and not is_callback and not is_garbage
+    ladder = timings.lark_ladder_s if is_repeated else ()
     record = DeliveryRecord(
         app=event.app,
         kind=event.kind,
@@ -61,6 +58,19 @@ def build_payload(event: LarkEvent, *, index: int, ids: EventIds, event_id: str,
         "tenant_key": TENANT_KEY,
     }
     return msgspec.json.encode({"schema": "2.0", "header": header, "event": body})
+
+
+def _attempts(
+    event: LarkEvent, *, index: int, ids: EventIds, now: float
+) -> tuple[tuple[bytes | str, ...], ...]:
+    """Return the WebSocket messages of each attempt."""
+    given = event.wire if event.wire is not None else event.wire_text
+    if given is not None:
+        return ((given,),)
+    payloads = [
+        build_payload(event, index=index, ids=ids, event_id=event_id, now=now) for event_id in ids.event_ids
+    ]
+    return tuple(_frames(event, payload, ids=ids, now=now) for payload in payloads)
 
 
 def _body(event: LarkEvent, *, index: int, ids: EventIds, now: float) -> tuple[str, Json]:

@@ -124,6 +124,7 @@ class LarkOpenApi:
 
     async def _faulty(self, app: str, *, call: str) -> web.Response | None:
         wanted = ("any", call)
+        await self._platform.slowed(app, step="api")
         if self._platform.fault(ApiHang, app, where=lambda fault: fault.call in wanted):
             return await hang(self._platform.stopping)
         fault = self._platform.fault(ApiError, app, where=lambda fault: fault.call in wanted)

@@ -15,11 +15,7 @@ from longwire_connectors.simulator.fault_kinds import (
     LarkPongConfig,
 )
 from longwire_connectors.simulator.lark_config import pong_config
-from longwire_connectors.simulator.lark_discovery import (
-    MAX_CONNECTIONS,
-    TOO_MANY_CONNECTIONS,
-    LarkDiscovery,
-)
+from longwire_connectors.simulator.lark_discovery import TOO_MANY_CONNECTIONS, LarkDiscovery
 from longwire_connectors.simulator.lark_frames import CONTROL, DATA, LarkFrame, decode, encode
 from longwire_connectors.simulator.link import Link
 from longwire_connectors.simulator.platform import Platform
@@ -70,7 +66,7 @@ class LarkSocket:
         """Return why this app may not connect now, None if it may."""
         if fault := self._platform.fault(LarkHandshakeRefusal, app):
             return fault
-        return None if len(self._platform.links(app)) < MAX_CONNECTIONS else TOO_MANY
+        return None if self._discovery.has_room(app) else TOO_MANY
 
     def _refuse(self, app: str, refusal: LarkHandshakeRefusal) -> web.Response:
         self._platform.state(app).handshakes_refused += 1
@@ -80,7 +76,9 @@ class LarkSocket:
             "Handshake-Autherrcode": refusal.autherrcode,
         }
         headers = {key: str(value) for key, value in values.items() if value is not None}
-        return web.Response(status=refusal.status, reason="Handshake refused", headers=headers)
+        return web.Response(
+            status=refusal.status, reason="Handshake refused", headers={**refusal.headers, **headers}
+        )
 
     async def _take(self, link: Link, message: WSMessage, *, config: ConfigValues) -> None:
         try:

@@ -17,6 +17,8 @@ MAX_PARTS = 128
 """Frames of one delivery. Half the outbox, so that one delivery always fits into an empty one."""
 CLOSE_TIMEOUT_S = 2.0
 """How long a client may take to answer a close frame before its socket is cut."""
+BROKEN_FRAME = b"\x82\x7e\x10\x00" + bytes(16)
+"""The header of a binary frame of 4,096 bytes, and 16 of them."""
 ABNORMAL_CLOSURE = 1006
 """The code RFC 6455 reserves for an end without a close frame."""
 NO_STATUS = 1005
@@ -29,19 +31,30 @@ OnMessage = Callable[[WSMessage], Awaitable[None]]
 class Link:
     """One open connection, whose tasks live in the task group of its request.
 
-    ``on_room`` is called each time the outbox has been emptied, so that more can be sent.
+    ``on_room`` is called each time the outbox has been emptied, so that more can be sent. While ``is_frozen``
+    is true nothing that comes in is seen, and what is sent is lost.
     """
 
-    def __init__(self, *, app: str, state: ConnectionState, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        app: str,
+        state: ConnectionState,
+        on_room: Callable[[], None],
+        is_frozen: Callable[[], bool],
+    ) -> None:
         self.app = app
         self.state = state
         self.topics: frozenset[str] = frozenset()
         """What the client subscribed to, as ``type topic``; Lark has no subscriptions."""
         self.is_receiving = False
         """Whether deliveries may go to it: open, and not told to leave."""
-        self._socket = web.WebSocketResponse(autoping=False, compress=False, timeout=CLOSE_TIMEOUT_S)
+        self._socket = web.WebSocketResponse(
+            autoping=False, autoclose=False, compress=False, timeout=CLOSE_TIMEOUT_S
+        )
         self._outbox: asyncio.Queue[WireFrame] = asyncio.Queue(MAX_WAITING_FRAMES)
         self._on_room = on_room
+        self._is_frozen = is_frozen
         self._request: web.Request | None = None
         self._cut_after_s = 0.0
         self._cut_wanted = asyncio.Event()
@@ -102,6 +115,14 @@ class Link:
         self._note_end("server", ABNORMAL_CLOSURE)
         self._cut()
 
+    def cut_midframe(self) -> None:
+        """Begin a frame of 4 KiB, and end the TCP connection after the first bytes of it."""
+        self.is_receiving = False
+        self._note_end("server", ABNORMAL_CLOSURE)
+        if self._request is not None and self._request.transport is not None:
+            self._request.transport.write(BROKEN_FRAME)
+            self._request.transport.close()
+
     def cut_after(self, delay_s: float) -> None:
         """Deliver nothing more from now on, and cut the TCP connection in ``delay_s`` seconds."""
         self.is_receiving = False
@@ -120,26 +141,39 @@ class Link:
     async def _read(self, on_message: OnMessage) -> None:
         while True:
             message = await self._socket.receive()
+            is_frozen = self._is_frozen()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY | WSMsgType.PING | WSMsgType.PONG:
-                    await on_message(message)
+                    if not is_frozen:
+                        await on_message(message)
                 case WSMsgType.CLOSE:
-                    self._note_end("client", int(message.data or NO_STATUS))
+                    await self._leave(int(message.data or NO_STATUS), is_frozen=is_frozen)
                     return
                 case _:
                     return
+
+    async def _leave(self, code: int, *, is_frozen: bool) -> None:
+        """Answer the client's close frame; a frozen link does not, until the client cuts it."""
+        self._note_end("client", code)
+        if is_frozen:
+            await asyncio.get_running_loop().create_future()  # the end of the TCP connection cancels it
+        await self._socket.close(code=code, drain=False)
 
     async def _write(self) -> None:
         with suppress(ConnectionError):
             while True:
                 frame = await self._outbox.get()
-                if isinstance(frame, bytes):
-                    await self._socket.send_bytes(frame)
-                else:
-                    await self._socket.send_str(frame)
-                self.state.frames_out += 1
+                if not self._is_frozen():
+                    await self._write_frame(frame)
                 if self._outbox.empty():
                     self._on_room()
+
+    async def _write_frame(self, frame: WireFrame) -> None:
+        if isinstance(frame, bytes):
+            await self._socket.send_bytes(frame)
+        else:
+            await self._socket.send_str(frame)
+        self.state.frames_out += 1
 
     def _note_end(self, side: Literal["client", "server"], code: int) -> None:
         if self.state.closed_by is None:

@@ -9,11 +9,20 @@ from typing import Literal, TypeVar
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from longwire_connectors.simulator.answers import hang
 from longwire_connectors.simulator.apps import AppRegistry
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import AppState, ConnectionState, keep
 from longwire_connectors.simulator.deliveries import AckOutcome, Delivery, DeliveryBook
-from longwire_connectors.simulator.fault_kinds import AcceptThenClose, AckLost, FaultBase, NoWsPong
+from longwire_connectors.simulator.fault_kinds import (
+    AcceptThenClose,
+    AckLost,
+    FaultBase,
+    Frozen,
+    HandshakeHang,
+    NoWsPong,
+    Slow,
+)
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.link import Link
 from longwire_connectors.simulator.timings import Timings
@@ -69,6 +78,11 @@ class Platform:
         """Return the fault of this kind that bites ``app`` now and use one of its times."""
         return self._faults.take(kind, platform=self.name, app=app, now=self.clock.now(), where=where)
 
+    async def slowed(self, app: str, *, step: Literal["discovery", "handshake", "api"]) -> None:
+        """Wait as long as a fault has this step take."""
+        if fault := self.fault(Slow, app, where=lambda slow: slow.step == step):
+            await asyncio.sleep(fault.delay_s)
+
     def links(self, app: str = "*") -> list[Link]:
         """Return the open links of an app, or of all apps for ``*``."""
         if app == "*":
@@ -78,7 +92,7 @@ class Platform:
     def new_link(self, app: str, *, user_agent: str) -> Link:
         """Make a link that is not open yet."""
         state = ConnectionState(id=secrets.token_hex(8), opened_at=self.clock.now(), user_agent=user_agent)
-        return Link(app=app, state=state, on_room=self.wake)
+        return Link(app=app, state=state, on_room=self.wake, is_frozen=partial(self._is_frozen, app))
 
     def opened(self, link: Link) -> None:
         """Count a link as open; what waits for one is sent."""
@@ -101,10 +115,11 @@ class Platform:
         state.connections_open = len(links)
         link.state.closed_at = self.clock.now()
 
-    async def serve(
-        self, link: Link, *, request: web.Request, on_message: OnMessage
-    ) -> web.WebSocketResponse:
+    async def serve(self, link: Link, *, request: web.Request, on_message: OnMessage) -> web.StreamResponse:
         """Accept a link and serve it to its end; ``on_message`` gets the client's frames, pings excepted."""
+        if self.fault(HandshakeHang, link.app):
+            return await hang(self.stopping)
+        await self.slowed(link.app, step="handshake")
         await link.accept(request)
         self.opened(link)
         try:
@@ -153,6 +168,9 @@ class Platform:
             for app in self.book.collect(self.clock.now()):
                 self._push(app)
             await self._sleep(self.book.next_at())
+
+    def _is_frozen(self, app: str) -> bool:
+        return self.fault(Frozen, app) is not None
 
     async def _take(self, link: Link, on_message: OnMessage, message: WSMessage) -> None:
         if message.type is WSMsgType.PING:
