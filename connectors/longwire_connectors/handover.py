@@ -21,8 +21,8 @@ MAX_BYTES = 8 * 1024 * 1024
 """The same bound in bytes; one event may exceed it when nothing else waits."""
 
 MAX_EVENT_BYTES = 12 * 1024 * 1024
-"""Largest event that fits every channel on its way (`codec.MAX_FRAME_BYTES`); of a larger one only the frame
-is handed over, see `reduced`."""
+"""Largest event that fits every channel on its way (`codec.MAX_FRAME_BYTES`); of a larger one what
+`without_raw` or `bare` leaves is handed over."""
 
 _BATCH_EVENTS = 512
 _BATCH_BYTES = 1024 * 1024
@@ -44,7 +44,7 @@ class HandOverWindow:
 
     Args:
         send: sends one frame to the parent without waiting.
-        too_large: told type and bytes of each event that is handed over without its contents.
+        too_large: told type and bytes of each event that is not handed over in full.
     """
 
     def __init__(self, send: Callable[[HandOver], Sent], *, too_large: Callable[[str, int], None]) -> None:
@@ -81,13 +81,8 @@ class HandOverWindow:
         Returns:
             A future of whether it is on disk; `False` once `timeout_s` seconds have gone by without that.
         """
-        body = encode_event(event)
+        event, body = self._fitting(event)
         size_bytes = len(body)
-        if size_bytes > MAX_EVENT_BYTES:
-            self._too_large(event.type, size_bytes)
-            event = reduced(event, size_bytes=size_bytes)
-            body = encode_event(event)
-            size_bytes = len(body)
         self._number += 1
         chat = event.chat.id if event.chat else None
         self._outbox.append(
@@ -134,6 +129,20 @@ class HandOverWindow:
         if self._sweep is not None:
             self._sweep.cancel()
 
+    def _fitting(self, event: Event) -> tuple[Event, bytes]:
+        """Return the event, or as much of it as fits, and its encoded form."""
+        body = encode_event(event)
+        size_bytes = len(body)
+        if size_bytes <= MAX_EVENT_BYTES:
+            return event, body
+        self._too_large(event.type, size_bytes)
+        event = without_raw(event, size_bytes=size_bytes)
+        body = encode_event(event)
+        if len(body) > MAX_EVENT_BYTES:
+            event = bare(event)
+            body = encode_event(event)
+        return event, body
+
     def _expire(self) -> None:
         """Answer those who waited long enough; one timer for all, as one each costs more than the event."""
         now = self._loop.time()
@@ -153,16 +162,15 @@ class HandOverWindow:
         return batch
 
 
-def reduced(event: Event, *, size_bytes: int) -> Event:
-    """Return what is left of an event that is too large: who, where and when, as `platform.raw`.
+def without_raw(event: Event, *, size_bytes: int) -> Event:
+    """Return an event without the platform's own payload, which says once more what text and segments say."""
+    raw = {"omitted": "too_large", "type": event.type, "size_bytes": size_bytes}
+    return msgspec.structs.replace(event, raw=raw)
+
+
+def bare(event: Event) -> Event:
+    """Return what is left of an event that is too large even so: who, where and when, as `platform.raw`.
 
     A redelivery would be as large, so it is better acknowledged and seen than refused for hours.
     """
-    return msgspec.structs.replace(
-        event,
-        type="platform.raw",
-        text=None,
-        segments=None,
-        resources=None,
-        raw={"omitted": "too_large", "type": event.type, "size_bytes": size_bytes},
-    )
+    return msgspec.structs.replace(event, type="platform.raw", text=None, segments=None, resources=None)

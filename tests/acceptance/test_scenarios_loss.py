@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.longwire import Longwire, dingtalk, lark
+from harness.scenario import everything
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire_connectors.handover import MAX_EVENTS
@@ -20,7 +21,6 @@ from longwire_connectors.simulator.deliveries import DeliveryRecord, Phase
 from longwire_connectors.simulator.fault_kinds import AckLost
 from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
 from longwire_connectors.simulator.timings import Timings
-from longwire_protocol.subscription import IncomingEvent
 
 LARK_A, LARK_B, DING_A, DING_B = "cli_00000000000000aa", "cli_00000000000000bb", "dinga", "dingb"
 SLOW_DISK = Path(__file__).parent.parent / "plugins" / "slow_disk"
@@ -45,18 +45,6 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
     async with await Simulator.start(tmp_path, time_scale=TIME_SCALE) as client:
         yield client
     await client.program.stop()
-
-
-async def everything(longwire: Longwire) -> list[IncomingEvent]:
-    """Return all events of the platforms that are in the journal now."""
-    last_seq = (await longwire.status())["supervisor"]["last_seq"]
-    events: list[IncomingEvent] = []
-    subscription = longwire.client.subscribe(start="all", credit=10_000)
-    while not events or events[-1].seq != last_seq:
-        events.append(await anext(subscription))
-        await events[-1].ack()
-    await subscription.close()
-    return [event for event in events if event.type != "account.status"]
 
 
 # E2: commit delayed.

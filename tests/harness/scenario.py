@@ -9,6 +9,7 @@ from harness.longwire import Longwire
 from harness.processes import is_alive
 from harness.simulator import Simulator
 from harness.waiting import stays, until
+from longwire_protocol.subscription import IncomingEvent
 
 SLACK_S = 1.5
 """What a noisy machine may add to a limit."""
@@ -35,3 +36,15 @@ async def stop_and_look(
     await until(nothing_more, what="every connection is closed", deadline_s=2)
     await stays(nothing_more, what="no discovery and no connection", for_s=_QUIET_S)
     return took
+
+
+async def everything(longwire: Longwire) -> list[IncomingEvent]:
+    """Return all events of the platforms that are in the journal now."""
+    last_seq = (await longwire.status())["supervisor"]["last_seq"]
+    events: list[IncomingEvent] = []
+    subscription = longwire.client.subscribe(start="all", credit=10_000)
+    while not events or events[-1].seq != last_seq:
+        events.append(await anext(subscription))
+        await events[-1].ack()
+    await subscription.close()
+    return [event for event in events if event.type != "account.status"]

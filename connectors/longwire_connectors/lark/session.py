@@ -156,10 +156,16 @@ class _Service:
             try:
                 message = await socket.recv()
             except ConnectionClosed as closed:
-                return _lost(closed, failures)
+                return self._lost(closed, failures)
             self._socket_proof.note()
             self._link.frame()
             self._frames.start(self._client.handle(message))
+
+    def _lost(self, closed: ConnectionClosed, failures: Failures) -> LinkFailure:
+        failure = _lost(closed, failures)
+        if failure.reason == "frame_too_large":
+            self._host.count("frame_too_large")
+        return failure
 
     async def _watch_socket(self) -> LinkFailure:
         await self._socket_proof.silence()

@@ -1,5 +1,6 @@
 """A client of the admin plane, for tests and for users who test their own bots."""
 
+from io import BytesIO
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -128,7 +129,7 @@ class SimulatorClient:
     ) -> T:
         if self._session is None:
             raise RuntimeError("use `async with SimulatorClient(url) as client`")
-        data = None if body is None else msgspec.json.encode(body)
+        data = None if body is None else BytesIO(msgspec.json.encode(body))  # bytes of 1 MiB are warned of
         url = f"{self._url}/_sim/{path}"
         async with self._session.request(method, url, data=data, params=query) as response:
             content = await response.read()
