@@ -34,6 +34,10 @@ MAX_UNANSWERED = 256
 """Frames whose storing is under way before no more are read. More than Lark's 32, though each costs 10 KB:
 what is not read when the connection ends is lost, as robot messages are not delivered again."""
 
+ANSWER_GRACE_S = 0.3
+"""How long frames that came before a disconnect may still be stored and answered; a commit takes
+milliseconds."""
+
 _log = logging.getLogger("longwire.dingtalk")
 
 _UNREADABLE = (ValueError, TypeError, RecursionError)
@@ -54,6 +58,7 @@ class Session:
         self._unanswered: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(MAX_UNANSWERED)
         self._silent_after_s: float | None = None
+        self._handover: LinkFailure | None = None
 
     async def serve(self) -> LinkFailure:
         """Connect and serve until the connection ends; the socket is closed when this is over."""
@@ -98,12 +103,11 @@ class Session:
     async def _read(self, socket: ClientConnection) -> LinkFailure:
         try:
             while True:
-                await self._room()
-                failure = await self._on_message(socket, await socket.recv(decode=False))
-                if failure is not None:
-                    return failure
+                if self._handover is None:  # else little comes any more, and nothing else will read it
+                    await self._room()
+                await self._on_message(socket, await socket.recv(decode=False))
         except ConnectionClosed as exc:
-            return self._closed(exc)
+            return self._handover or self._closed(exc)
 
     async def _room(self) -> None:
         """Wait until another frame may be read; one that was read must not wait and be lost with the link."""
@@ -122,8 +126,8 @@ class Session:
             self._host.count("frame_too_large")
         return failure
 
-    async def _on_message(self, socket: ClientConnection, text: bytes) -> LinkFailure | None:
-        """Deal with one WebSocket message and return why the connection is over, if it is."""
+    async def _on_message(self, socket: ClientConnection, text: bytes) -> None:
+        """Deal with one WebSocket message."""
         self._on_proof()
         self._link.frame()
         self._proof.note()
@@ -131,21 +135,28 @@ class Session:
         if envelope is None:
             self._malformed()
         elif envelope.type == wire.SYSTEM:
-            return await self._on_system(socket, envelope)
+            await self._on_system(socket, envelope)
         elif not self._has_handler(envelope):
             self._host.count("unknown_topic")
             await connection.answer(socket, envelope, code=wire.NO_SUCH_TOPIC, message="no such topic")
         else:
-            await self._free.acquire()  # at once: `_room` saw to it
+            await self._free.acquire()  # at once, as `_room` saw to it; after a disconnect within seconds
             self._begin(socket, envelope)
-        return None
 
-    async def _on_system(self, socket: ClientConnection, envelope: wire.Envelope) -> LinkFailure | None:
+    async def _on_system(self, socket: ClientConnection, envelope: wire.Envelope) -> None:
         """Answer a ping, leave on a disconnect; the others (CONNECTED, KEEPALIVE, ...) want no answer."""
         if envelope.topic not in (wire.PING, wire.DISCONNECT):
-            return None
+            return
         await connection.answer(socket, envelope, code=wire.OK, message="OK", data=envelope.data)
-        return errors.handed_over() if envelope.topic == wire.DISCONNECT else None
+        if envelope.topic == wire.DISCONNECT and self._handover is None:
+            self._handover = errors.handed_over()
+            self._tasks.create_task(self._part(socket), name="dingtalk parting")
+
+    async def _part(self, socket: ClientConnection) -> None:
+        """Close once what came is answered. The reader goes on meanwhile: what still comes is not lost."""
+        if self._unanswered:
+            await asyncio.wait(self._unanswered, timeout=ANSWER_GRACE_S)
+        await connection.leave(socket)
 
     def _has_handler(self, envelope: wire.Envelope) -> bool:
         return envelope.type == wire.EVENT or (
