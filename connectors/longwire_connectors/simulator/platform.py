@@ -13,6 +13,7 @@ from longwire_connectors.simulator.apps import AppRegistry
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import AppState, ConnectionState, keep
 from longwire_connectors.simulator.deliveries import AckOutcome, Delivery, DeliveryBook
+from longwire_connectors.simulator.diary import Diary, What
 from longwire_connectors.simulator.fault_kinds import AcceptThenClose, AckLost, FaultBase, NoWsPong
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.link import Link
@@ -38,6 +39,7 @@ class Platform:
         clock: Clock,
         timings: Timings,
         faults: FaultBook,
+        diary: Diary,
         is_strict: bool,
         is_pushed: Callable[[Delivery, Sequence[Link]], bool],
     ) -> None:
@@ -50,6 +52,7 @@ class Platform:
         self.stopping = asyncio.Event()
         """Set when the simulator closes; ends what hangs on purpose."""
         self._faults = faults
+        self._diary = diary
         self._is_pushed = is_pushed
         self._links: dict[str, list[Link]] = {}
         self._wake = asyncio.Event()
@@ -68,6 +71,11 @@ class Platform:
     def fault(self, kind: type[F], app: str, *, where: Callable[[F], bool] | None = None) -> F | None:
         """Return the fault of this kind that bites ``app`` now and use one of its times."""
         return self._faults.take(kind, platform=self.name, app=app, now=self.clock.now(), where=where)
+
+    def note(self, what: What, app: str, *, connection: str = "", value: object = None) -> None:
+        """Write into the diary."""
+        now = self.clock.now()
+        self._diary.note(what, at=now, platform=self.name, app=app, connection=connection, value=value)
 
     def links(self, app: str = "*") -> list[Link]:
         """Return the open links of an app, or of all apps for ``*``."""
@@ -89,6 +97,7 @@ class Platform:
         state.connections_total += 1
         state.connections_open = len(self._links[link.app])
         state.connections_max_open = max(state.connections_max_open, state.connections_open)
+        self.note("opened", link.app, connection=link.state.id)
         self.wake()
 
     def closed(self, link: Link) -> None:
@@ -100,6 +109,7 @@ class Platform:
         state = self.state(link.app)
         state.connections_open = len(links)
         link.state.closed_at = self.clock.now()
+        self.note("closed", link.app, connection=link.state.id)
 
     async def serve(
         self, link: Link, *, request: web.Request, on_message: OnMessage
@@ -168,6 +178,7 @@ class Platform:
         link.state.ws_pings += 1
         if not self.fault(NoWsPong, link.app):
             await link.answer_ping(message.data)
+            self.note("ws_pong", link.app, connection=link.state.id)
 
     async def _sleep(self, until: float | None) -> None:
         try:
@@ -200,6 +211,7 @@ class Platform:
         state.events_sent += 1
         state.redeliveries += bool(delivery.record.sent_at)
         self.book.sent(link.app, connection=link.state.id, now=self.clock.now())
+        self.note("farewell" if delivery.is_farewell else "frame", link.app, connection=link.state.id)
         if delivery.is_farewell:
             link.cut_after(self.timings.dingtalk_cut_s)
 
