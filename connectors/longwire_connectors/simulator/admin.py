@@ -14,6 +14,7 @@ from longwire_connectors.simulator.admin_models import (
     Added,
     Changed,
     Deliveries,
+    DiaryPage,
     Drop,
     FaultEntry,
     Faults,
@@ -26,6 +27,7 @@ from longwire_connectors.simulator.answers import json_answer, path_part, read_b
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import State
 from longwire_connectors.simulator.deliveries import DeliveryRecord
+from longwire_connectors.simulator.diary import Diary
 from longwire_connectors.simulator.dingtalk import DingTalk
 from longwire_connectors.simulator.errors import AdminRequestError, BookFullError
 from longwire_connectors.simulator.faults import ActiveFault, FaultBook, read_fault
@@ -42,16 +44,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Admin:
     """The handlers of the admin plane."""
 
-    def __init__(self, *, lark: Lark, dingtalk: DingTalk, faults: FaultBook, clock: Clock) -> None:
+    def __init__(
+        self, *, lark: Lark, dingtalk: DingTalk, faults: FaultBook, diary: Diary, clock: Clock
+    ) -> None:
         self._lark = lark
         self._dingtalk = dingtalk
         self._faults = faults
+        self._diary = diary
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the admin plane answers to."""
         return [
             web.get("/_sim/state", self._state),
+            web.get("/_sim/diary", self._read_diary),
             web.post("/_sim/apps", self._register),
             web.post("/_sim/drop", self._drop),
             web.get("/_sim/faults", self._list_faults),
@@ -67,6 +73,12 @@ class Admin:
     async def _state(self, _: web.Request) -> web.Response:
         lark, dingtalk = self._lark.platform.states, self._dingtalk.platform.states
         return json_answer(State(lark=lark, dingtalk=dingtalk))
+
+    async def _read_diary(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isdecimal():
+            raise AdminRequestError(f"after: the number of an entry is needed, not {after!r}", status=400)
+        return json_answer(DiaryPage(entries=self._diary.after(int(after))))
 
     async def _register(self, request: web.Request) -> web.Response:
         body = await read_body(request, Register)

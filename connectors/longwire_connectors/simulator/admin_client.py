@@ -11,6 +11,7 @@ from longwire_connectors.simulator.admin_models import (
     Added,
     Changed,
     Deliveries,
+    DiaryPage,
     Drop,
     FaultEntry,
     Faults,
@@ -22,6 +23,7 @@ from longwire_connectors.simulator.admin_models import (
 )
 from longwire_connectors.simulator.counters import AppState, State
 from longwire_connectors.simulator.deliveries import DeliveryRecord
+from longwire_connectors.simulator.diary import Entry
 from longwire_connectors.simulator.errors import AdminRequestError
 from longwire_connectors.simulator.fault_kinds import FaultBase
 from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
@@ -79,6 +81,11 @@ class SimulatorClient:
         """Return what became of the injected events of ``app``, None for all apps, in order."""
         query = {} if app is None else {"app": app}
         return (await self._call("GET", f"{platform}/deliveries", query=query, answer=Deliveries)).deliveries
+
+    async def diary(self, *, after: int = 0) -> list[Entry]:
+        """Return what was written into the diary after that entry; the oldest of 50,000 are forgotten."""
+        query = {"after": str(after)}
+        return (await self._call("GET", "diary", query=query, answer=DiaryPage)).entries
 
     async def redeliver(self, platform: PlatformName, *, app: str, identity: str) -> int:
         """Push again at once what carries this message, event or frame id; return how many that are."""

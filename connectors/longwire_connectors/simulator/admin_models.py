@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from longwire_connectors.simulator.deliveries import DeliveryRecord
+from longwire_connectors.simulator.diary import Entry
 
 __all__ = [
     "Added",
     "Changed",
     "Deliveries",
+    "DiaryPage",
     "Drop",
     "FaultEntry",
     "Faults",
@@ -101,3 +103,9 @@ class Deliveries(msgspec.Struct, kw_only=True):
     """Answer of ``GET /_sim/PLATFORM/deliveries``, in the order of injection."""
 
     deliveries: list[DeliveryRecord]
+
+
+class DiaryPage(msgspec.Struct, kw_only=True):
+    """Answer of ``GET /_sim/diary?after=N``: what was written after entry N, as far as it is kept."""
+
+    entries: list[Entry]

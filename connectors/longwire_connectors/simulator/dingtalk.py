@@ -7,6 +7,7 @@ from aiohttp import web
 
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.deliveries import Delivery, DeliveryRecord
+from longwire_connectors.simulator.diary import Diary
 from longwire_connectors.simulator.dingtalk_events import build_delivery
 from longwire_connectors.simulator.dingtalk_gateway import DingTalkGateway
 from longwire_connectors.simulator.dingtalk_openapi import DingTalkOpenApi
@@ -24,10 +25,23 @@ class DingTalk:
     """Everything under ``/v1.0``, ``/connect`` and ``/robot``."""
 
     def __init__(
-        self, *, host: str, clock: Clock, timings: Timings, faults: FaultBook, is_strict: bool
+        self,
+        *,
+        host: str,
+        clock: Clock,
+        timings: Timings,
+        faults: FaultBook,
+        diary: Diary,
+        is_strict: bool,
     ) -> None:
         self.platform = Platform(
-            "dingtalk", clock=clock, timings=timings, faults=faults, is_strict=is_strict, is_pushed=_is_pushed
+            "dingtalk",
+            clock=clock,
+            timings=timings,
+            faults=faults,
+            diary=diary,
+            is_strict=is_strict,
+            is_pushed=_is_pushed,
         )
         self._gateway = DingTalkGateway(self.platform, host=host)
         self._socket = DingTalkSocket(self.platform, gateway=self._gateway)

@@ -51,6 +51,7 @@ class DingTalkGateway:
         state = self._platform.state(app)
         state.discovery_calls += 1
         keep(state.discovery_times, item=now)
+        self._platform.note("asked", app)
         if (faulty := await self._faulty_answer(app)) is not None:
             return faulty
         if self._platform.apps.check(app, secret=wanted.client_secret) is not Verdict.ACCEPTED:

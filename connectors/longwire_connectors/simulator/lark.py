@@ -6,6 +6,7 @@ from aiohttp import web
 
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.deliveries import Delivery, DeliveryRecord
+from longwire_connectors.simulator.diary import Diary
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.injections import LarkEvent, lark_ids
 from longwire_connectors.simulator.lark_discovery import LarkDiscovery
@@ -23,10 +24,23 @@ class Lark:
     """Everything under ``/callback``, ``/ws/v2`` and ``/open-apis``."""
 
     def __init__(
-        self, *, host: str, clock: Clock, timings: Timings, faults: FaultBook, is_strict: bool
+        self,
+        *,
+        host: str,
+        clock: Clock,
+        timings: Timings,
+        faults: FaultBook,
+        diary: Diary,
+        is_strict: bool,
     ) -> None:
         self.platform = Platform(
-            "lark", clock=clock, timings=timings, faults=faults, is_strict=is_strict, is_pushed=_is_pushed
+            "lark",
+            clock=clock,
+            timings=timings,
+            faults=faults,
+            diary=diary,
+            is_strict=is_strict,
+            is_pushed=_is_pushed,
         )
         self._discovery = LarkDiscovery(self.platform, host=host)
         self._socket = LarkSocket(self.platform, discovery=self._discovery)

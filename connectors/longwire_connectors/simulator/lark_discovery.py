@@ -74,6 +74,7 @@ class LarkDiscovery:
         state = self._platform.state(credentials.AppID)
         state.discovery_calls += 1
         keep(state.discovery_times, item=self._platform.clock.now())
+        self._platform.note("asked", credentials.AppID)
         faulty = await self._faulty_answer(credentials.AppID)
         return faulty if faulty is not None else self._judge(credentials, state=state)
 

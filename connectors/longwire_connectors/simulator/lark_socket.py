@@ -58,6 +58,8 @@ class LarkSocket:
         if refusal is not None:
             return self._refuse(app, refusal)
         link = self._platform.new_link(app, user_agent=request.headers.get("User-Agent", ""))
+        interval = grant.config.get("PingInterval")
+        self._platform.note("paced", app, connection=link.state.id, value=interval)
         return await self._platform.serve(
             link, request=request, on_message=partial(self._take, config=grant.config)
         )
@@ -104,12 +106,10 @@ class LarkSocket:
         state.pongs += 1
         state.frames_out += 1
         link.state.pongs += 1
-        await link.send(encode(self._pong(link.app, service=frame.service, config=config)))
-
-    def _pong(self, app: str, *, service: int, config: ConfigValues) -> LarkFrame:
-        pushed = pong_config(self._platform.fault(LarkPongConfig, app), current=config)
-        payload = None if pushed is None else msgspec.json.encode(pushed)
-        return LarkFrame(method=CONTROL, service=service, headers={"type": "pong"}, payload=payload)
+        pushed = pong_config(self._platform.fault(LarkPongConfig, link.app), current=config)
+        await link.send(encode(_pong(frame.service, pushed)))
+        interval = None if pushed is None else pushed.get("PingInterval")
+        self._platform.note("pong", link.app, connection=link.state.id, value=interval)
 
     def _take_ack(self, link: Link, frame: LarkFrame) -> None:
         code, data = read_ack(frame.payload or b"")
@@ -133,6 +133,11 @@ def read_ack(payload: bytes) -> tuple[int, str | None]:
     except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError) as error:
         raise ClientFrameError(f"an ack that cannot be read: {error}") from error
     return ack.code, data
+
+
+def _pong(service: int, pushed: ConfigValues | None) -> LarkFrame:
+    payload = None if pushed is None else msgspec.json.encode(pushed)
+    return LarkFrame(method=CONTROL, service=service, headers={"type": "pong"}, payload=payload)
 
 
 def _binary(message: WSMessage) -> bytes:

@@ -14,6 +14,7 @@ from longwire_connectors.simulator.apps import AppRegistry
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import AppState, ConnectionState, keep
 from longwire_connectors.simulator.deliveries import AckOutcome, Delivery, DeliveryBook
+from longwire_connectors.simulator.diary import Diary, What
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,
     AckLost,
@@ -47,6 +48,7 @@ class Platform:
         clock: Clock,
         timings: Timings,
         faults: FaultBook,
+        diary: Diary,
         is_strict: bool,
         is_pushed: Callable[[Delivery, Sequence[Link]], bool],
     ) -> None:
@@ -59,6 +61,7 @@ class Platform:
         self.stopping = asyncio.Event()
         """Set when the simulator closes; ends what hangs on purpose."""
         self._faults = faults
+        self._diary = diary
         self._is_pushed = is_pushed
         self._links: dict[str, list[Link]] = {}
         self._wake = asyncio.Event()
@@ -83,6 +86,11 @@ class Platform:
         if fault := self.fault(Slow, app, where=lambda slow: slow.step == step):
             await asyncio.sleep(fault.delay_s)
 
+    def note(self, what: What, app: str, *, connection: str = "", value: object = None) -> None:
+        """Write into the diary."""
+        now = self.clock.now()
+        self._diary.note(what, at=now, platform=self.name, app=app, connection=connection, value=value)
+
     def links(self, app: str = "*") -> list[Link]:
         """Return the open links of an app, or of all apps for ``*``."""
         if app == "*":
@@ -103,6 +111,7 @@ class Platform:
         state.connections_total += 1
         state.connections_open = len(self._links[link.app])
         state.connections_max_open = max(state.connections_max_open, state.connections_open)
+        self.note("opened", link.app, connection=link.state.id)
         self.wake()
 
     def closed(self, link: Link) -> None:
@@ -114,6 +123,7 @@ class Platform:
         state = self.state(link.app)
         state.connections_open = len(links)
         link.state.closed_at = self.clock.now()
+        self.note("closed", link.app, connection=link.state.id)
 
     async def serve(self, link: Link, *, request: web.Request, on_message: OnMessage) -> web.StreamResponse:
         """Accept a link and serve it to its end; ``on_message`` gets the client's frames, pings excepted."""
@@ -186,6 +196,7 @@ class Platform:
         link.state.ws_pings += 1
         if not self.fault(NoWsPong, link.app):
             await link.answer_ping(message.data)
+            self.note("ws_pong", link.app, connection=link.state.id)
 
     async def _sleep(self, until: float | None) -> None:
         try:
@@ -218,6 +229,7 @@ class Platform:
         state.events_sent += 1
         state.redeliveries += bool(delivery.record.sent_at)
         self.book.sent(link.app, connection=link.state.id, now=self.clock.now())
+        self.note("farewell" if delivery.is_farewell else "frame", link.app, connection=link.state.id)
         if delivery.is_farewell:
             link.cut_after(self.timings.dingtalk_cut_s)
 

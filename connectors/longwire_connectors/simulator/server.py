@@ -13,6 +13,7 @@ from longwire_connectors.simulator.admin import Admin, end_links, refuse_precise
 from longwire_connectors.simulator.admin_models import Drop
 from longwire_connectors.simulator.answers import MAX_BODY_BYTES
 from longwire_connectors.simulator.clock import Clock
+from longwire_connectors.simulator.diary import Diary
 from longwire_connectors.simulator.dingtalk import DingTalk
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.lark import Lark
@@ -72,12 +73,24 @@ class Simulator:
         await self._exit.__aexit__(kind, error, traceback)
 
     async def _serve(self, stack: AsyncExitStack, listener: socket.socket) -> None:
-        clock, faults, host = Clock(), FaultBook(), f"{LOOPBACK}:{self._port}"
-        lark = Lark(host=host, clock=clock, timings=self._timings, faults=faults, is_strict=self._is_strict)
-        dingtalk = DingTalk(
-            host=host, clock=clock, timings=self._timings, faults=faults, is_strict=self._is_strict
+        clock, faults, diary, host = Clock(), FaultBook(), Diary(), f"{LOOPBACK}:{self._port}"
+        lark = Lark(
+            host=host,
+            clock=clock,
+            timings=self._timings,
+            faults=faults,
+            diary=diary,
+            is_strict=self._is_strict,
         )
-        admin = Admin(lark=lark, dingtalk=dingtalk, faults=faults, clock=clock)
+        dingtalk = DingTalk(
+            host=host,
+            clock=clock,
+            timings=self._timings,
+            faults=faults,
+            diary=diary,
+            is_strict=self._is_strict,
+        )
+        admin = Admin(lark=lark, dingtalk=dingtalk, faults=faults, diary=diary, clock=clock)
         platforms = [lark.platform, dingtalk.platform]
         await _start_pumps(stack, platforms)
         app = web.Application(middlewares=[refuse_precisely], client_max_size=MAX_BODY_BYTES)
