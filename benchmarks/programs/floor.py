@@ -9,7 +9,7 @@ import zmq
 
 from longwire_protocol.channel import Channel, new_socket
 from longwire_protocol.codec import Decoder, encode
-from longwire_protocol.frames import FromChild, Heartbeat
+from longwire_protocol.frames import FromChild, Heartbeat, Phase
 from longwire_protocol.link import LinkState
 from longwire_protocol.messages import Reply, Request, ToSupervisor
 from longwire_protocol.version import CLIENT_PROTOCOL
@@ -17,6 +17,9 @@ from longwire_protocol.version import CLIENT_PROTOCOL
 _HIGH_WATER = 10_000
 _BEAT = encode(
     Heartbeat(
+        at=1000.0,
+        phase=Phase.IDLE,
+        phase_age_s=1.0,
         link=LinkState.UP,
         socket_proof_age_s=1.0,
         platform_proof_age_s=1.0,

@@ -21,7 +21,10 @@ def main() -> None:
         os.set_inheritable(own, False)  # what an SDK starts must not live on in our name
     bootstrap = lifeline.receive(fd)
     lifeline.arm(fd)
-    from longwire_connectors import life  # noqa: PLC0415  # only an armed child may take its time
+    from longwire_connectors import stacks  # noqa: PLC0415  # only an armed child may take its time
+
+    stacks.arm()
+    from longwire_connectors import life  # noqa: PLC0415  # this imports other people's
 
     life.live(bootstrap)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from longwire_connectors.handover import HandOverWindow
 from longwire_protocol.event import Event
 from longwire_protocol.frames import FromChild, Heartbeat, LinkUp
@@ -65,20 +67,19 @@ class Attempt:
         self.event_at = self._now()
         return self._window.put(event, timeout_s=timeout_s)
 
-    def facts(self, *, unstored: int, counters: dict[str, int]) -> Heartbeat:
-        """Return the heartbeat of this moment."""
-        now = self._now()
+    def facts(self, beat: Heartbeat) -> Heartbeat:
+        """Return the heartbeat with what is known of this attempt."""
+        now = beat.at
 
         def age(at: float | None) -> float | None:
             return None if at is None else max(0.0, now - at)
 
-        return Heartbeat(
+        return replace(
+            beat,
             link=self.state,
             socket_proof_age_s=age(self.socket_proof_at),
             platform_proof_age_s=age(self.platform_proof_at),
             platform_timeout_s=self.platform_timeout_s,
             last_frame_age_s=age(self.frame_at),
             last_event_age_s=age(self.event_at),
-            unstored=unstored,
-            counters=counters,
         )

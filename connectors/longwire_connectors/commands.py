@@ -61,6 +61,11 @@ class Commands:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any is under way."""
+        return bool(self._under_way)
+
     async def finish(self) -> None:
         """Wait until no command is under way."""
         while self._under_way:

@@ -40,6 +40,7 @@ from longwire_protocol.frames import (
     Hello,
     Identity,
     LinkLost,
+    Phase,
     Stop,
     Stopped,
     Stored,
@@ -96,6 +97,8 @@ class Child:
         self._grace_s: float | None = None
         self._is_stopping = asyncio.Event()
         self._beat: asyncio.TimerHandle | None = None
+        self._seen_phase = (Phase.IMPORTING, 0.0)
+        """The phase of the last heartbeat, and since when, on the loop's clock."""
 
     # What a connector sees.
 
@@ -141,10 +144,10 @@ class Child:
             # Only now: before, there is nothing to close, and the default action ends a slow import at once.
             loop.add_signal_handler(signal.SIGTERM, self._stop_soon, _TERMINATED_GRACE_S)
             self._tell(Hello(CHILD_PROTOCOL, self._bootstrap.token, os.getpid(), sdk))
-            self._heartbeat()
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._commands = Commands(tasks, self._usable_connector, self._tell)
+                self._heartbeat()
                 await self._is_stopping.wait()
                 await self._wind_down()
         finally:
@@ -235,20 +238,31 @@ class Child:
         self._window.flush()
 
     def _heartbeat(self) -> None:
-        attempt = self._attempt
-        counters = dict(self._counters)
-        unstored = self._window.unstored
-        beat = (
-            attempt.facts(unstored=unstored, counters=counters)
-            if attempt is not None
-            else Heartbeat(link=LinkState.DOWN, unstored=unstored, counters=counters)
+        loop = asyncio.get_running_loop()
+        now, phase = loop.time(), self._phase()
+        if phase is not self._seen_phase[0]:
+            self._seen_phase = phase, now
+        beat = Heartbeat(
+            at=now,
+            phase=phase,
+            phase_age_s=now - self._seen_phase[1],
+            link=LinkState.DOWN,
+            unstored=self._window.unstored,
+            counters=dict(self._counters),
         )
+        if self._attempt is not None:
+            beat = self._attempt.facts(beat)
         if not self._outbox:  # else the parent does not read, and this one would be old news
             self._line.send([encode(beat)])
-        loop = asyncio.get_running_loop()
         interval_s = self._bootstrap.heartbeat_interval_s
-        due = loop.time() + interval_s  # of a clock that all children share
+        due = now + interval_s  # of a clock that all children share
         self._beat = loop.call_at(due - due % (interval_s / _MOMENTS), self._heartbeat)
+
+    def _phase(self) -> Phase:
+        if self._window.unstored or self._commands.is_busy:
+            return Phase.WORKING
+        is_connecting = self._attempt is not None and self._attempt.state is LinkState.CONNECTING
+        return Phase.CONNECTING if is_connecting else Phase.IDLE
 
     # The link.
 

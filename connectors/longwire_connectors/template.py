@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from longwire_connectors import lifeline
+from longwire_connectors import lifeline, stacks
 from longwire_protocol.forking import (
     MAX_MESSAGE_BYTES,
     Fork,
@@ -71,6 +71,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a host may have blocked what our stop ladder sends
     lifeline_fd, socket_fd, connector = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     lifeline.arm(lifeline_fd)
+    stacks.arm()
     template = Template(socket.socket(fileno=socket_fd))
     if not template.warm_up(connector):
         sys.exit(os.EX_SOFTWARE)
@@ -136,7 +137,7 @@ class Template:
         return pid == 0
 
     def _become_child(self, lifeline_fd: int, log_fd: int, lock_fd: int) -> None:
-        """Have a session of its own, its own output, and no descriptor but its private pipe and its lock."""
+        """Have a session of its own, its own output, and no descriptor but what is its own alone."""
         os.setsid()
         os.dup2(log_fd, _STDOUT_FD)
         os.dup2(log_fd, _STDERR_FD)
@@ -147,6 +148,7 @@ class Template:
         for to, fd in spare.items():
             os.dup2(fd, to, inheritable=False)
         os.closerange(_FIRST_FREE_FD, os.sysconf("SC_OPEN_MAX"))
+        stacks.arm()
 
     def _reap(self, number: int) -> None:
         pid = self._pids.pop(number, None)

@@ -7,6 +7,7 @@ version or refuse each other at the hello (`CHILD_PROTOCOL`).
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -61,9 +62,23 @@ class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello"):
     """Name and version of the platform SDK, for people."""
 
 
+class Phase(StrEnum):
+    """What a child is doing."""
+
+    IMPORTING = "importing"  # it has not said hello
+    CONNECTING = "connecting"  # an attempt is under way
+    IDLE = "idle"  # nothing is to be done
+    WORKING = "working"  # events are not stored yet, or commands are under way
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
     """Sent by the SDK's own loop each `heartbeat_interval_s`. Ages in seconds, `None` for never."""
 
+    at: float
+    """When it was made, on the machine's monotonic clock: one may wait long for a parent that was stopped."""
+    phase: Phase
+    phase_age_s: float
+    """For how long, as far as its heartbeats saw."""
     link: LinkState
     socket_proof_age_s: float | None = None
     """Since the peer's last frame or WebSocket pong on the present connection."""

@@ -17,8 +17,10 @@ from longwire.backoff import Backoff
 from longwire.child import Child
 from longwire.config import AccountConfig
 from longwire.incarnation import Incarnation, Workplace
+from longwire.incident import LastIncident
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
 from longwire.limits import Excess, Limits, Meter, Recycling
+from longwire.liveness import NO_PROCESS, Judgement
 from longwire.status import AccountStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
@@ -60,7 +62,7 @@ class Tally(msgspec.Struct):
     duplicates: int = 0
     frame_at: float | None = None
     event_at: float | None = None
-    """Of earlier processes; Unix seconds."""
+    """Of earlier processes; on the loop's clock."""
 
 
 class Account:
@@ -414,14 +416,16 @@ class Account:
         if meter is not None and meter.pid != self.pid:
             meter = None
         message, user_action = self._remarks()
-        vitals = child.vitals if child else None
+        vitals, health = (child.vitals, child.health) if child else (None, None)
         beat = vitals.beat if vitals else None
+        judgement = health.judgement() if health else None
+        state, reason = self._shown(judgement)
         return AccountStatus(
             account=self.name,
             tenant=self.config.tenant,
             connector=self.config.connector,
-            state=life.state,
-            reason=self._reason(),
+            state=state,
+            reason=reason,
             error_code=why.error_code if why else None,
             message=message,
             user_action=user_action,
@@ -435,9 +439,13 @@ class Account:
             template_pid=child.template_pid if child else None,
             connected_since=None if life.proven_at is None else self._wall(life.proven_at),
             connection=vitals.connection if vitals else None,
-            last_frame_at=(vitals and vitals.frame_at) or self.tally.frame_at,
-            last_event_at=(vitals and vitals.event_at) or self.tally.event_at,
-            last_proof_at=vitals.proof_at if vitals else None,
+            last_frame_at=self._wall_or_none((vitals and vitals.frame_at) or self.tally.frame_at),
+            last_event_at=self._wall_or_none((vitals and vitals.event_at) or self.tally.event_at),
+            last_proof_at=self._wall_or_none(health.proof_at if health else None),
+            phase=health.phase[0] if health else None,
+            phase_since=self._wall_or_none(health.phase[1] if health else None),
+            liveness=judgement.liveness if judgement else NO_PROCESS,
+            last_incident=self._last_incident(),
             restarts=max(0, self.tally.starts - 1),
             events=self.tally.events,
             duplicates=self.tally.duplicates,
@@ -451,10 +459,21 @@ class Account:
             counters=beat.counters if beat else {},
         )
 
-    def _reason(self) -> str | None:
-        if self._life.state is State.DEGRADED:
-            return "heartbeats_missing"
-        return self._life.why.reason if self._life.why else None
+    def _shown(self, judgement: Judgement | None) -> tuple[State, str | None]:
+        """Return the state and its reason: one whose proof has grown too old by now is not called online."""
+        state, why = self._life.state, self._life.why
+        if state is State.DEGRADED:
+            is_starved = self._child is not None and self._child.health.is_starved
+            return state, "starved" if is_starved else "heartbeats_missing"
+        if state is State.ONLINE and judgement is not None and not judgement.is_proven:
+            return State.DEGRADED, "proof_too_old"
+        return state, why.reason if why else None
+
+    def _last_incident(self) -> LastIncident | None:
+        last = self._premises.yard.incidents.last(self.name)
+        if last is None:
+            return None
+        return LastIncident(id=last.id, at=last.at, kind=last.kind, reason=last.reason)
 
     def _remarks(self) -> tuple[str | None, str | None]:
         """Return what is to be said of it, and what can be done."""
@@ -465,6 +484,9 @@ class Account:
             return None, None
         failed = f"; its successor failed: {in_vain.message}" if in_vain else ""
         return excess.message + failed, excess.user_action
+
+    def _wall_or_none(self, at: float | None) -> float | None:
+        return None if at is None else self._wall(at)
 
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()

@@ -14,8 +14,11 @@ import structlog
 from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
 from longwire.config import AccountConfig
+from longwire.evidence import Findings
+from longwire.health import Health
+from longwire.incident import Incident, Kind
+from longwire.incidents import Incidents
 from longwire.interpreter import protocol_mismatch
-from longwire.liveness import LinkWatch, Remedy, Verdict
 from longwire.nursery import Nursery, kind_of
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
@@ -41,12 +44,6 @@ from longwire_protocol.redaction import Redactor
 from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = structlog.get_logger("longwire.child")
-
-_START_S = 60.0
-"""How long a process may take to say hello, in running time: 100 plain imports of lark-oapi on two cores."""
-
-_LATE_SHARE = 0.6
-"""Share of the heartbeat timeout after which missing heartbeats are shown."""
 
 _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 """Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""
@@ -100,18 +97,17 @@ class Yard(msgspec.Struct, frozen=True):
     hub: ChildrenHub
     watch: Watch
     nursery: Nursery
+    incidents: Incidents
 
 
 class Vitals(msgspec.Struct):
-    """What a child last said of itself; times in Unix seconds."""
+    """What a child last said of itself; times on the machine's monotonic clock, which no hand sets."""
 
     beat: Heartbeat | None = None
     sdk: str | None = None
     connection: str | None = None
-    connected_at: float | None = None
     frame_at: float | None = None
     event_at: float | None = None
-    proof_at: float | None = None
 
 
 class Child:
@@ -127,7 +123,9 @@ class Child:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._peer = Peer(config.account, config.tenant, incarnation, self)
-        self._link = LinkWatch(config.settings.link_timeout_s)
+        self._redact = Redactor(config.secret_values())
+        self._is_leaving = False
+        """Whether its end is wanted, by whomever: it is no incident any more."""
         self._ladder: list[asyncio.TimerHandle] = []
         self._commands: dict[int, asyncio.Future[CommandResult]] = {}
         self._command_ids = itertools.count(1)
@@ -159,10 +157,10 @@ class Child:
         self._process.write(payload)
         self._logs = ChildLog(
             self._process.log_fd,
-            redact=Redactor(config.secret_values()),
+            redact=self._redact,
             context={"account": config.account, "incarnation": self.incarnation},
         )
-        yard.watch.begin(self, late_s=_START_S, timeout_s=_START_S)
+        self.health = Health(self._process, settings=config.settings, watch=yard.watch, patient=self)
 
     @property
     def pid(self) -> int:
@@ -186,7 +184,8 @@ class Child:
     def stop(self) -> None:
         """Begin the stop ladder; the process is gone within the stop timeout."""
         timeout_s = self._config.settings.stop_timeout_s
-        self._yard.watch.end(self)
+        self._is_leaving = True
+        self.health.end()
         self._process.signal(signal.SIGCONT)  # a stopped process hears nothing else
         if not self._yard.hub.send(self._peer, Stop(grace_s=timeout_s * _TERM_SHARE)):
             self._terminate()
@@ -197,7 +196,8 @@ class Child:
 
     def kill(self) -> None:
         """End the process group at once."""
-        self._yard.watch.end(self)
+        self._is_leaving = True
+        self.health.end()
         self._process.signal(signal.SIGKILL)
 
     async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
@@ -221,16 +221,6 @@ class Child:
         finally:
             del self._commands[number]
 
-    def on_verdict(self, verdict: Verdict) -> None:
-        """See `Watched`."""
-        if verdict is Verdict.LATE:
-            self._owner.child_late(self)
-        elif self.vitals.sdk is None:
-            self._owner.child_hung(self, _failure("start_timeout", f"no hello within {_START_S:g} s"))
-        else:
-            limit_s = self._config.settings.heartbeat_timeout_s
-            self._owner.child_hung(self, _failure("heartbeat_timeout", f"no heartbeat for {limit_s:g} s"))
-
     def on_frame(self, peer: Peer, frame: FromChild) -> None:
         """See `children.Owner`."""
         del peer
@@ -240,10 +230,12 @@ class Child:
             case Hello():
                 self._hello(frame)
             case LinkUp():
-                self.vitals.connection, self.vitals.connected_at = frame.connection, time.time()
+                self.vitals.connection = frame.connection
+                self.health.link_up()
                 self._owner.child_linked(self, frame.connection)
             case LinkLost():
-                self.vitals.connection = self.vitals.connected_at = None
+                self.vitals.connection = None
+                self.health.link_lost()
                 self._owner.child_unlinked(self, frame.failure)
             case Identity():
                 self._owner.child_identified(self, frame.bot)
@@ -257,39 +249,86 @@ class Child:
     def on_garbage(self, peer: Peer, what: str) -> None:
         """See `children.Owner`."""
         del peer
-        self._owner.child_hung(self, _failure("unusable_frame", f"the child sent {what}"))
+        self._hang(_failure("unusable_frame", f"the child sent {what}"))
 
     def _hello(self, hello: Hello) -> None:
         if hello.protocol != CHILD_PROTOCOL:
             text = protocol_mismatch(hello.protocol, self._config.settings.python)
-            self._owner.child_hung(self, _failure("version_mismatch", text))
+            self._hang(_failure("version_mismatch", text))
             return
         self.vitals.sdk = hello.sdk
-        timeout_s = self._config.settings.heartbeat_timeout_s
-        self._yard.watch.begin(self, late_s=timeout_s * _LATE_SHARE, timeout_s=timeout_s)
+        self.health.ready()
         self._owner.child_ready(self)
 
     def _beat(self, beat: Heartbeat) -> None:
-        vitals, now = self.vitals, time.time()
+        vitals = self.vitals
         vitals.beat = beat
-        for name, age in (
-            ("frame_at", beat.last_frame_age_s),
-            ("event_at", beat.last_event_age_s),
-            ("proof_at", beat.socket_proof_age_s),
-        ):
-            if age is not None:
-                setattr(vitals, name, now - age)
-        if self._yard.watch.beat(self):
-            self._owner.child_on_time(self)
-        complaint = self._link.judge(beat, self._yard.watch.running_s)
-        if complaint is None:
+        if beat.last_frame_age_s is not None:
+            vitals.frame_at = beat.at - beat.last_frame_age_s
+        if beat.last_event_age_s is not None:
+            vitals.event_at = beat.at - beat.last_event_age_s
+        self.health.beat(beat)
+
+    # What its health leads to: see `health.Patient`.
+
+    def late(self) -> None:
+        """See `health.Patient`."""
+        self._owner.child_late(self)
+
+    def on_time(self) -> None:
+        """See `health.Patient`."""
+        self._owner.child_on_time(self)
+
+    def reconnect(self, reason: str) -> None:
+        """See `health.Patient`."""
+        _log.warning("link_in_doubt", account=self._config.account, reason=reason)
+        self._yard.hub.send(self._peer, Disconnect(reason))
+
+    def restart(self, reason: str, message: str) -> None:
+        """See `health.Patient`."""
+        self._hang(_failure(reason, message))
+
+    def _hang(self, why: LinkFailure) -> None:
+        """Have it killed; what is known of it is kept first, as it is gone afterwards."""
+        if self._is_leaving:
             return
-        remedy, reason = complaint
-        _log.warning("link_in_doubt", account=self._config.account, reason=reason, remedy=remedy.value)
-        if remedy is Remedy.DISCONNECT:
-            self._yard.hub.send(self._peer, Disconnect(reason))
-        else:
-            self._owner.child_hung(self, _failure(reason, "the child did not give its dead link up"))
+        self._is_leaving = True
+        findings = self.health.findings()
+        if findings.stacks is not None:
+            _log.warning(
+                "child_stacks",
+                account=self._config.account,
+                incarnation=self.incarnation,
+                text=findings.stacks,
+            )
+        self._record(Kind.KILLED, why, findings=findings)
+        self._owner.child_hung(self, why)
+
+    def _record(
+        self, kind: Kind, why: LinkFailure, *, findings: Findings, exit_code: int | None = None
+    ) -> None:
+        """Keep what is known of its end."""
+        account, health = self._config.account, self.health
+        phase, since = health.phase
+        self._yard.incidents.record(
+            Incident(
+                id=f"{account}.{self.incarnation}",
+                account=account,
+                tenant=self._config.tenant,
+                incarnation=self.incarnation,
+                pid=self.pid,
+                at=time.time(),
+                kind=kind,
+                reason=why.reason,
+                message=self._redact(why.message),
+                exit_code=exit_code,
+                phase=phase,
+                phase_since=time.time() + since - self._loop.time(),
+                liveness=health.judgement().liveness,
+                findings=findings,
+                log=[*self._logs.last],
+            )
+        )
 
     def _terminate(self) -> None:
         self._process.signal(signal.SIGTERM)
@@ -298,16 +337,19 @@ class Child:
     def _exited(self, code: int | None) -> None:
         for timer in self._ladder:
             timer.cancel()
-        self._yard.watch.end(self)
+        self.health.end()
         self._yard.hub.drain()
         self._yard.hub.retire(self._peer)
         self._logs.close()
+        why = _exit_failure(code)
+        if not self._is_leaving and code != 0:  # somebody else's SIGTERM, as at a reboot, is none
+            self._record(Kind.EXITED, why, findings=Findings(), exit_code=code)
         for answer in self._commands.values():
             if not answer.done():
                 answer.set_result(
                     CommandResult(id=0, retcode=RetCode.CHILD_LOST, message="the account's process ended")
                 )
-        self._owner.child_exited(self, _exit_failure(code))
+        self._owner.child_exited(self, why)
 
     def _bootstrap(self, bot: Bot | None) -> Bootstrap:
         config, settings = self._config, self._config.settings

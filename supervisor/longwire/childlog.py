@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +32,9 @@ It is read of at most 6 MB/s by that, and the child waits where its pipe is full
 
 _LAST_READS = 16
 
+_LAST_LINES, _LAST_LINE_CHARS = 20, 500
+"""Kept in memory of each child: 10 kB at most."""
+
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
 
@@ -50,6 +54,8 @@ class ChildLog:
         self._loop = asyncio.get_running_loop()
         self._partial = b""
         self._dropped = 0
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        """The last lines, redacted, for whoever wants to know how it ended."""
         self._timer: asyncio.TimerHandle | None = None
         now = self._loop.time()
         self._budget = TokenBucket(rate_per_s=_LINES_PER_S, burst=_LINES_BURST, now=now)
@@ -124,6 +130,7 @@ class ChildLog:
             self._log.warning("child_log_lines_dropped", lines=self._dropped)
             self._dropped = 0
         text = self._redact(line[:_MAX_LINE_BYTES].decode(errors="replace"))
+        self.last.append(text[:_LAST_LINE_CHARS])
         fields = _parse(text)
         level = fields.pop("level", None)
         log = getattr(self._log, level if isinstance(level, str) and level in _LEVELS else "info")

@@ -1,124 +1,106 @@
-"""Who has been silent too long: pure, with time as an argument.
+"""Whether a child is alive, in four layers, and what to do where it is not: pure.
 
-All times here are *running time*: seconds during which this supervisor ran and read its sockets. A supervisor
-that was stopped, starved or suspended comes back to overdue deadlines and full sockets; its clock of running
-time has hardly moved, so it reads first and judges nobody for its own absence.
+process
+    There is one, and it is not stopped. The kernel tells of its end at once (pidfd).
+loop
+    The loop on which the SDK runs turns: it sends heartbeats. Before the first one, at the start, what counts
+    is the child's own progress: time that it waited for a CPU is not its fault.
+socket
+    The peer answers on the connection: a frame, or the pong of a WebSocket ping.
+subscription
+    The platform itself answers, where it has such a thing (Lark's own pong).
+
+A child judges its link itself, with fresher knowledge. So what is *shown* is measured by the plain limits,
+and the parent *steps in* only well beyond them: first it tells the child to give the link up, in place; a
+child that does not is replaced, and so is one whose loop stands still.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Hashable
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Literal
 
 import msgspec
 
-from longwire_protocol.frames import Heartbeat
+from longwire.evidence import Condition
+from longwire_protocol.frames import Phase
 from longwire_protocol.link import LinkState
 
-K = TypeVar("K", bound=Hashable)
+
+class Layer(msgspec.Struct, frozen=True):
+    """One layer, as `status` shows it."""
+
+    age_s: float | None = None
+    """How old its last proof is; `None` without one."""
+    limit_s: float | None = None
+    """How old it may get; `None` where nothing is to be proven."""
+    is_ok: bool | None = None
+    """Whether it is proven; `None` where there is nothing to prove now."""
 
 
-class RunningClock:
-    """Counts the time during which it was looked at regularly.
+class Liveness(msgspec.Struct, frozen=True, kw_only=True):
+    """The four layers of a child."""
 
-    Args:
-        now: the monotonic clock at the start, in seconds.
-        max_step_s: the most that one look adds; a small multiple of the interval between looks.
-    """
-
-    def __init__(self, now: float, *, max_step_s: float) -> None:
-        self._seen = now
-        self._max_step_s = max_step_s
-        self.value = 0.0
-
-    def look(self, now: float) -> float:
-        """Return the running time at `now`."""
-        self.value += min(max(0.0, now - self._seen), self._max_step_s)
-        self._seen = now
-        return self.value
+    process: Layer
+    loop: Layer
+    socket: Layer
+    subscription: Layer
 
 
-class Verdict(Enum):
-    """What a silence means."""
+class LinkFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child said of its link, its ages brought to the moment of the judgement; in seconds."""
 
-    LATE = "late"  # unusual; shown, nothing is done
-    HUNG = "hung"  # over the timeout: the process must be replaced
+    state: LinkState = LinkState.DOWN
+    socket_age_s: float | None = None
+    platform_age_s: float | None = None
+    platform_limit_s: float | None = None
+    connecting_s: float = 0.0
+    """For how long it has been making this attempt."""
+    doubts: int = 0
+    """Heartbeats in a row, this one apart, that gave reason to step in."""
+    told_s: float | None = None
+    """How long ago it was told to give the link up; `None` if it was not."""
 
 
-class _Pulse(msgspec.Struct, Generic[K]):
-    key: K
-    beat_at: float
-    late_s: float
-    timeout_s: float
-    is_late: bool = False
-    is_watched: bool = True
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a child at a moment."""
 
-
-class Vigil(Generic[K]):
-    """Watches many heartbeats; a beat costs O(1), because its deadline is only moved when it comes up."""
-
-    def __init__(self) -> None:
-        self._pulses: dict[K, _Pulse[K]] = {}
-        self._due: list[tuple[float, int, _Pulse[K]]] = []
-        self._order = itertools.count()
-
-    def begin(self, key: K, now: float, *, late_s: float, timeout_s: float) -> None:
-        """Watch `key` from now on, in place of what was watched of it before."""
-        self.end(key)
-        pulse = self._pulses[key] = _Pulse(key, now, late_s, timeout_s)
-        self._push(pulse)
-
-    def beat(self, key: K, now: float) -> bool:
-        """Note a sign of life; return whether it had been called late."""
-        pulse = self._pulses.get(key)
-        if pulse is None:
-            return False
-        pulse.beat_at = now
-        was_late, pulse.is_late = pulse.is_late, False
-        return was_late
-
-    def end(self, key: K) -> None:
-        """Watch `key` no longer."""
-        pulse = self._pulses.pop(key, None)
-        if pulse is not None:
-            pulse.is_watched = False
-
-    def judge(self, now: float) -> list[tuple[K, Verdict]]:
-        """Return who is late since now, and who is hung; the hung are watched no longer."""
-        verdicts: list[tuple[K, Verdict]] = []
-        while self._due and self._due[0][0] <= now:
-            pulse = heapq.heappop(self._due)[2]
-            if not pulse.is_watched:
-                continue
-            if self._deadline(pulse) <= now:
-                verdicts.append((pulse.key, Verdict.HUNG if pulse.is_late else Verdict.LATE))
-                if pulse.is_late:
-                    self.end(pulse.key)
-                    continue
-                pulse.is_late = True
-            self._push(pulse)
-        return verdicts
-
-    def next_due(self) -> float | None:
-        """Return the running time before which `judge` has nothing to say."""
-        return self._due[0][0] if self._due else None
-
-    def _push(self, pulse: _Pulse[K]) -> None:
-        heapq.heappush(self._due, (self._deadline(pulse), next(self._order), pulse))
-
-    @staticmethod
-    def _deadline(pulse: _Pulse[K]) -> float:
-        return pulse.beat_at + (pulse.timeout_s if pulse.is_late else pulse.late_s)
+    phase: Phase
+    silent_s: float
+    """Running time since the last heartbeat; while it imports, its own progress since the start."""
+    limit_s: float
+    """How long that may be: `heartbeat_timeout_s`, or `start_timeout_s`."""
+    link_timeout_s: float
+    condition: Condition | None = None
+    """What /proc shows, where it was looked at."""
+    link: LinkFacts = LinkFacts()
 
 
 class Remedy(Enum):
-    """What to do about a link that its own child should have given up."""
+    """What to do."""
 
-    DISCONNECT = "disconnect"  # tell the child to give it up
-    KILL = "kill"  # it was told and did not
+    NONE = "none"
+    RECONNECT = "reconnect"  # tell the child to give its link up; the next attempt is made in place
+    RESTART = "restart"  # kill it: a fresh one takes its place
+
+
+Doubt = Literal["link_timeout", "platform_silent", "connect_timeout"]
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What is to be thought of a child, and done about it."""
+
+    liveness: Liveness
+    remedy: Remedy = Remedy.NONE
+    reason: str | None = None
+    """A constant name, for a remedy, or for what keeps us from one."""
+    doubt: Doubt | None = None
+    """What gives reason to step in, though perhaps not yet."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether nothing speaks against the link: no proof of it is older than it may get."""
+        return self.liveness.socket.is_ok is not False and self.liveness.subscription.is_ok is not False
 
 
 _MARGIN = 1.25
@@ -134,45 +116,68 @@ _CONNECT_S = 30.0
 _OBEY_S = 10.0
 """How long a child may take to give up a link it was told to; its own bound is 3 s."""
 
+NO_PROCESS = Liveness(process=Layer(is_ok=False), loop=Layer(), socket=Layer(), subscription=Layer())
+"""Of an account that has none."""
 
-class LinkWatch(msgspec.Struct):
-    """The parent's backstop for one child's link, fed by its heartbeats."""
 
-    link_timeout_s: float
-    connecting_since: float | None = None
-    stale_beats: int = 0
-    told_at: float | None = None
+def judge(known: Known) -> Judgement:
+    """Return the layers and the remedy."""
+    liveness = _liveness(known)
+    if not liveness.loop.is_ok:
+        return Judgement(liveness, *_silent(known))
+    doubt = _doubt(known)
+    if doubt is None:
+        return Judgement(liveness)
+    return Judgement(liveness, *_doubtful(known.link, doubt), doubt)
 
-    def judge(self, beat: Heartbeat, now: float) -> tuple[Remedy, str] | None:
-        """Return what to do, with the name of the reason; `None` for a link in order."""
-        reason = self._complaint(beat, now)
-        if reason is None:
-            self.stale_beats, self.told_at = 0, None
-            return None
-        self.stale_beats += 1
-        if self.told_at is not None:
-            return (Remedy.KILL, "link_did_not_end") if now - self.told_at > _OBEY_S else None
-        if self.stale_beats < _PATIENCE_BEATS:
-            return None
-        self.told_at = now
-        return Remedy.DISCONNECT, reason
 
-    def _complaint(self, beat: Heartbeat, now: float) -> str | None:
-        if beat.link is not LinkState.CONNECTING:
-            self.connecting_since = None
-        if beat.link is LinkState.UP:
-            if _is_stale(beat.socket_proof_age_s, self.link_timeout_s):
-                return "link_timeout"
-            if _is_stale(beat.platform_proof_age_s, beat.platform_timeout_s):
-                return "platform_silent"
-            return None
-        if beat.link is LinkState.CONNECTING:
-            if self.connecting_since is None:
-                self.connecting_since = now
-            if now - self.connecting_since > self.link_timeout_s + _CONNECT_S:
-                return "connect_timeout"
-        return None
+def _liveness(known: Known) -> Liveness:
+    link, process = known.link, Layer(0.0, None, known.condition is not Condition.STOPPED)
+    loop = Layer(known.silent_s, known.limit_s, known.silent_s < known.limit_s)
+    if link.state is LinkState.UP:
+        socket = _proof(link.socket_age_s, known.link_timeout_s)
+        platform = _proof(link.platform_age_s, link.platform_limit_s)
+    elif link.state is LinkState.CONNECTING:
+        socket, platform = Layer(None, known.link_timeout_s, is_ok=False), Layer()
+    else:
+        socket, platform = Layer(), Layer()
+    return Liveness(process=process, loop=loop, socket=socket, subscription=platform)
+
+
+def _proof(age_s: float | None, limit_s: float | None) -> Layer:
+    """Return the layer of a link that is up; a connector need not know of every proof."""
+    return Layer(age_s, limit_s, None if age_s is None or limit_s is None else age_s <= limit_s)
+
+
+def _silent(known: Known) -> tuple[Remedy, str]:
+    """What to do about a loop that does not turn."""
+    if known.condition is Condition.STARVED:
+        return Remedy.NONE, "starved"
+    if known.phase is Phase.IMPORTING:
+        return Remedy.RESTART, "start_timeout"
+    return Remedy.RESTART, "heartbeat_timeout"
+
+
+def _doubt(known: Known) -> Doubt | None:
+    link = known.link
+    if link.state is LinkState.UP:
+        if _is_stale(link.socket_age_s, known.link_timeout_s):
+            return "link_timeout"
+        if _is_stale(link.platform_age_s, link.platform_limit_s):
+            return "platform_silent"
+    elif link.state is LinkState.CONNECTING and link.connecting_s > known.link_timeout_s + _CONNECT_S:
+        return "connect_timeout"
+    return None
 
 
 def _is_stale(age_s: float | None, limit_s: float | None) -> bool:
     return age_s is not None and limit_s is not None and age_s > limit_s * _MARGIN + _MARGIN_S
+
+
+def _doubtful(link: LinkFacts, doubt: Doubt) -> tuple[Remedy, str | None]:
+    """What to do about a link that its own child should have given up."""
+    if link.told_s is not None:
+        return (Remedy.RESTART, "link_did_not_end") if link.told_s > _OBEY_S else (Remedy.NONE, doubt)
+    if link.doubts + 1 < _PATIENCE_BEATS:
+        return Remedy.NONE, doubt
+    return Remedy.RECONNECT, doubt

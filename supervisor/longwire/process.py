@@ -168,6 +168,15 @@ class Process:
         if not self._has_exited:
             self._signal_group(number)
 
+    def signal_alone(self, number: int) -> None:
+        """Signal it and none that it has started, as long as it lives."""
+        if not self._has_exited:
+            with suppress(OSError):
+                if self._pidfd is None:
+                    os.kill(self.pid, number)
+                else:
+                    signal.pidfd_send_signal(self._pidfd, number)
+
     def let_go(self) -> None:
         """Close its private pipe, which ends it, and every process that still holds the other end."""
         self._lifeline.close()
@@ -179,11 +188,7 @@ class Process:
             else:
                 self._signal_by_pidfd(number)
             return
-        with suppress(OSError):
-            if self._pidfd is None:
-                os.kill(self.pid, number)
-            else:
-                signal.pidfd_send_signal(self._pidfd, number)
+        self.signal_alone(number)
 
     def _signal_by_pidfd(self, number: int) -> None:
         assert self._pidfd is not None  # noqa: S101  # for the type checker

@@ -12,6 +12,7 @@ from longwire.account import Account
 from longwire.control import ClientPeer
 from longwire.deliveries import Deliveries
 from longwire.idempotency import Idempotency
+from longwire.incidents import Incidents
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
 from longwire.pacing import TokenBucket
@@ -50,6 +51,15 @@ class Realm(Protocol):
         """Return the whole picture."""
         ...
 
+    @property
+    def incidents(self) -> Incidents:
+        """What was kept of processes that came to a bad end."""
+        ...
+
+    def catch_up(self) -> None:
+        """Read what the children said while this process did not run."""
+        ...
+
     def now(self) -> float:
         """Return the monotonic clock."""
         ...
@@ -72,6 +82,8 @@ class Service:
             "account.start": self._account_start,
             "account.stop": self._account_stop,
             "account.restart": self._account_restart,
+            "incident.list": self._incident_list,
+            "incident.get": self._incident_get,
             "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
@@ -83,6 +95,7 @@ class Service:
 
     async def request(self, client: ClientPeer, request: Request, *, deadline_s: float) -> Any:
         """See `control.Handler`."""
+        self._realm.catch_up()  # else one that was stopped would tell old news of everyone
         method = self._methods.get(request.method)
         if method is not None:
             return await method(client, request, deadline_s)
@@ -140,6 +153,12 @@ class Service:
             deadline_s=deadline_s,
             is_account=is_account,
         )
+
+    async def _incident_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return self._realm.incidents.find(request.params, account=request.account, tenant=request.tenant)
+
+    async def _incident_get(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._realm.incidents.get(request.params, tenant=request.tenant)
 
     # About accounts.
 

@@ -7,9 +7,12 @@ from typing import Literal
 import msgspec
 
 from longwire.delivery import Filters
+from longwire.incident import LastIncident
 from longwire.lifecycle import State
 from longwire.limits import Limits
+from longwire.liveness import Liveness
 from longwire_protocol.event import Bot
+from longwire_protocol.frames import Phase
 
 
 class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,13 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_event_at: float | None
     last_proof_at: float | None
     """When the peer last answered anything, a WebSocket ping included."""
+    phase: Phase | None
+    """What its process is doing; `None` without one."""
+    phase_since: float | None
+    liveness: Liveness
+    """Its four layers, as old as they are at this moment."""
+    last_incident: LastIncident | None
+    """The last time that its process was killed as hung, or ended unasked."""
     restarts: int
     """Processes started after the first, by this supervisor."""
     events: int

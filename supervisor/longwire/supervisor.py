@@ -33,6 +33,7 @@ from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
 from longwire.fleet import Fleet
 from longwire.guard import Guard
+from longwire.incidents import FOLDER, Incidents
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
 from longwire.journal.retention import Limits
@@ -102,6 +103,15 @@ class Supervisor:
     def supervisor_id(self) -> str:
         """Changes with each start."""
         return self._id
+
+    @property
+    def incidents(self) -> Incidents:
+        """What was kept of processes that came to a bad end."""
+        return self._incidents
+
+    def catch_up(self) -> None:
+        """Read what the children said while this process did not run."""
+        self._watch.catch_up()
 
     def now(self) -> float:
         """Return the monotonic clock."""
@@ -182,7 +192,11 @@ class Supervisor:
         self._journal.on_trouble = self._troubled
         self._connects = self._connect_gates()
         self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
-        yard = Yard(hub, watch, nursery)
+        self._watch, self._incidents = watch, Incidents(self._config.supervisor.data_dir / FOLDER)
+        with _as_problem("supervisor.data_dir"):
+            await self._incidents.open()
+        tasks.create_task(self._incidents.run(), name="incidents")
+        yard = Yard(hub, watch, nursery, self._incidents)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
@@ -215,6 +229,7 @@ class Supervisor:
             self._connects.close()
             watch.close()
             await nursery.close()
+            await self._incidents.close()
             hub.close()
             self._deliveries.close()
             self._control.close()

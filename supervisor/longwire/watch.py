@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from longwire.liveness import RunningClock, Verdict, Vigil
+from longwire.vigil import RunningClock, Stage, Vigil
 
 _LOOK_S = 0.2
 """The longest time between looks: running time is counted in such steps."""
@@ -22,8 +22,8 @@ _MAX_STEP_S = 2 * _LOOK_S
 class Watched(Protocol):
     """Something that beats."""
 
-    def on_verdict(self, verdict: Verdict) -> None:
-        """Hear that it has been silent for too long."""
+    def on_silence(self, stage: Stage) -> None:
+        """Hear that it has been silent for so long."""
         ...
 
     def __hash__(self) -> int: ...
@@ -39,7 +39,8 @@ class Watch:
     def __init__(self, read: Callable[[], None]) -> None:
         self._read = read
         self._loop = asyncio.get_running_loop()
-        self._clock = RunningClock(self._loop.time(), max_step_s=_MAX_STEP_S)
+        self._looked_at = self._loop.time()
+        self._clock = RunningClock(self._looked_at, max_step_s=_MAX_STEP_S)
         self._vigil: Vigil[Watched] = Vigil()
         self._timer = self._loop.call_later(_LOOK_S, self._look)
 
@@ -48,29 +49,38 @@ class Watch:
         """Running time in seconds."""
         return self._clock.look(self._loop.time())
 
-    def begin(self, watched: Watched, *, late_s: float, timeout_s: float) -> None:
-        """Watch it from now on, with these limits in seconds of running time."""
-        self._vigil.begin(watched, self.running_s, late_s=late_s, timeout_s=timeout_s)
+    def begin(self, watched: Watched, *, limit_s: float) -> None:
+        """Watch its silence from now on, which may last so many seconds of running time."""
+        self._vigil.begin(watched, self.running_s, limit_s=limit_s)
 
-    def beat(self, watched: Watched) -> bool:
-        """Note a sign of life; return whether it had been late."""
-        return self._vigil.beat(watched, self.running_s)
+    def beat(self, watched: Watched, now: float) -> bool:
+        """Note a sign of life at `now`, a running time; return whether its silence had been told of."""
+        return self._vigil.beat(watched, now)
 
     def end(self, watched: Watched) -> None:
         """Watch it no longer."""
         self._vigil.end(watched)
+
+    def catch_up(self) -> None:
+        """Read what waits if the last look is long ago: whoever asks now is not told old news.
+
+        Not to be called while a frame is being dealt with.
+        """
+        if self._loop.time() - self._looked_at > _MAX_STEP_S:
+            self._looked_at = self._loop.time()
+            self._read()
 
     def close(self) -> None:
         """Judge nobody any more."""
         self._timer.cancel()
 
     def _look(self) -> None:
-        now = self.running_s
+        now, self._looked_at = self.running_s, self._loop.time()
         due = self._vigil.next_due()
         if due is not None and due <= now:
             self._read()
-            for watched, verdict in self._vigil.judge(now):
-                watched.on_verdict(verdict)
+            for watched, stage in self._vigil.due(now):
+                watched.on_silence(stage)
             due = self._vigil.next_due()
         wait_s = _LOOK_S if due is None else min(_LOOK_S, max(_LEAST_WAIT_S, due - now))
         self._timer = self._loop.call_later(wait_s, self._look)

@@ -30,8 +30,15 @@ from longwire import templates
 from longwire.templates import Kind
 from longwire_protocol.forking import Warm
 
-ALLOWED_FDS = {"0": "/dev/null", "1": "pipe:", "2": "pipe:", "3": "pipe:", "4": "/"}
-"""All that a child has before it makes anything of its own: output, its private pipe, its lock."""
+ALLOWED_FDS = {
+    "0": "/dev/null",
+    "1": "pipe:",
+    "2": "pipe:",
+    "3": "pipe:",
+    "4": "/",
+    "5": "/memfd:longwire-stacks",
+}
+"""All that a child has before it makes anything of its own: output, private pipe, lock, and stacks."""
 
 GROWING = "__import__('os').register_at_fork(after_in_parent=lambda: HOARD.append(b'x' * 50 * 2**20))"
 """At each fork 50 MiB more."""
@@ -57,8 +64,8 @@ async def test_a_forked_child_has_nothing_but_its_output_and_its_private_pipe(
     assert {fd: target for fd, target in fds.items() if not target.startswith(ALLOWED_FDS.get(fd, "?"))} == {}
     pipes = [target for fd, target in fds.items() if fd in {"1", "3"}]
     assert fds["4"] == str(stage.folder / "bot1.lock")
-    # /dev/null, its log twice, its private pipe, the supervisor's socket
-    await until(lambda: _has_descriptors(template, 5), what="the template has closed what is its child's")
+    # /dev/null, its log twice, its private pipe, the supervisor's socket, room for its stacks
+    await until(lambda: _has_descriptors(template, 6), what="the template has closed what is its child's")
     template_fds = [*descriptors(template.pid).values()]
     assert not set(pipes) & set(template_fds)
     assert second.info.num_threads() == template.num_threads() == 1

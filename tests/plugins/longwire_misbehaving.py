@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
+import time
 from typing import Any, ClassVar
 
 import msgspec
@@ -17,6 +19,7 @@ from longwire_protocol.link import LinkFailure
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str = "no-secret"
     slow_close_s: float = 0.0
+    load_s: float = 0.0
 
 
 class Misbehaving(Connector):
@@ -31,6 +34,7 @@ class Misbehaving(Connector):
         self._host = host
 
     def load(self) -> str:
+        time.sleep(self._options.load_s)
         return "misbehaving 1.0"
 
     async def serve(self, link: Link) -> LinkFailure:
@@ -44,10 +48,13 @@ class Misbehaving(Connector):
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         del method
+        hang = _HANGS.get(params["text"])
+        if hang is not None:
+            hang()
         match params["text"]:
-            case "wedge":
-                while True:
-                    pass
+            case "crash":
+                sys.stderr.write(f"last words with {self._options.token}\n")
+                os.kill(os.getpid(), signal.SIGSEGV)
             case "ignore sigterm":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -62,3 +69,19 @@ class Misbehaving(Connector):
             case "environment":
                 return {"environ": dict(os.environ), "argv": sys.argv}
         return {}
+
+
+def _wait_for_the_platform() -> None:
+    time.sleep(600)
+
+
+def _wedge() -> None:
+    while True:
+        pass
+
+
+_HANGS = {
+    "wedge": _wedge,
+    "hold the gil": lambda: all(itertools.repeat(True)),
+    "block": _wait_for_the_platform,
+}

@@ -34,6 +34,7 @@ class TestDefaults:
             "python": None,
             "heartbeat_interval_s": 1.0,
             "heartbeat_timeout_s": 5.0,
+            "start_timeout_s": 60.0,
             "link_timeout_s": 60.0,
             "is_link_timeout_explicit": False,
             "stop_timeout_s": 4.0,

@@ -1,4 +1,4 @@
-"""Who is judged for silence, and who is not."""
+"""What is thought of a child, and done about it, by what is known of it."""
 
 from __future__ import annotations
 
@@ -8,254 +8,190 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from longwire.backoff import Backoff
-from longwire.liveness import LinkWatch, Remedy, RunningClock, Verdict, Vigil
-from longwire_protocol.frames import Heartbeat
+from longwire.evidence import Condition
+from longwire.liveness import Judgement, Known, Layer, LinkFacts, Remedy, judge
+from longwire_protocol.frames import Phase
 from longwire_protocol.link import LinkState
 
-LATE, HUNG = Verdict.LATE, Verdict.HUNG
+UP = LinkFacts(state=LinkState.UP, socket_age_s=1.0, platform_age_s=2.0, platform_limit_s=90.0)
+HEALTHY = Known(phase=Phase.IDLE, silent_s=0.5, limit_s=5.0, link_timeout_s=60.0, link=UP)
+CONNECTING = LinkFacts(state=LinkState.CONNECTING, connecting_s=3.0)
 
 
-# Running time.
+def with_link(link: LinkFacts = UP, **changes: object) -> Known:
+    return replace(HEALTHY, link=replace(link, **changes))
 
 
-def test_running_time_is_the_time_between_regular_looks() -> None:
-    clock = RunningClock(100.0, max_step_s=0.4)
-    assert clock.look(100.2) == pytest.approx(0.2)
-    assert clock.look(100.4) == pytest.approx(0.4)
-    assert clock.value == pytest.approx(0.4)
+def outcome(judgement: Judgement) -> tuple[Remedy, str | None]:
+    return judgement.remedy, judgement.reason
 
 
-def test_a_supervisor_that_stood_still_hardly_grows_older() -> None:
-    clock = RunningClock(0.0, max_step_s=0.4)
-    assert clock.look(3600.0) == pytest.approx(0.4)
-    assert clock.look(3600.2) == pytest.approx(0.6)
+# The layers.
 
 
-def test_a_clock_that_goes_back_takes_nothing_away() -> None:
-    clock = RunningClock(10.0, max_step_s=1.0)
-    clock.look(10.5)
-    assert clock.look(5.0) == pytest.approx(0.5)
-    assert clock.look(5.5) == pytest.approx(1.0)
+def test_a_healthy_child_is_proven_in_four_layers_with_their_ages_and_limits() -> None:
+    judgement = judge(HEALTHY)
+    layers = judgement.liveness
+    assert layers.process == Layer(0.0, None, is_ok=True)
+    assert layers.loop == Layer(0.5, 5.0, is_ok=True)
+    assert layers.socket == Layer(1.0, 60.0, is_ok=True)
+    assert layers.subscription == Layer(2.0, 90.0, is_ok=True)
+    assert judgement.is_proven
+    assert (outcome(judgement), judgement.doubt) == ((Remedy.NONE, None), None)
 
 
-@given(st.lists(st.floats(0, 100), max_size=30))
-def test_running_time_never_outruns_the_clock_nor_the_looks(steps: list[float]) -> None:
-    clock, now, before = RunningClock(0.0, max_step_s=0.4), 0.0, 0.0
-    for step in steps:
-        now += step
-        value = clock.look(now)
-        assert before <= value <= before + 0.4 + 1e-9
-        before = value
-    assert clock.value <= now + 1e-6
-
-
-# Heartbeats.
-
-
-def vigil(*keys: str) -> Vigil[str]:
-    watched: Vigil[str] = Vigil()
-    for key in keys:
-        watched.begin(key, 0.0, late_s=3.0, timeout_s=5.0)
-    return watched
-
-
-def test_silence_is_first_late_and_then_hung_and_each_is_said_once() -> None:
-    watched = vigil("a")
-    assert watched.judge(2.9) == []
-    assert watched.judge(3.0) == [("a", LATE)]
-    assert watched.judge(4.9) == []
-    assert watched.judge(5.0) == [("a", HUNG)]
-    assert watched.judge(1000.0) == []
-    assert watched.next_due() is None
-
-
-def test_after_a_long_gap_between_judgements_both_are_said_in_order() -> None:
-    assert vigil("a").judge(60.0) == [("a", LATE), ("a", HUNG)]
-
-
-def test_a_beat_moves_both_deadlines() -> None:
-    watched = vigil("a")
-    assert watched.beat("a", 2.0) is False
-    assert watched.judge(4.9) == []
-    assert watched.judge(5.0) == [("a", LATE)]
-    assert watched.judge(6.9) == []
-    assert watched.judge(7.0) == [("a", HUNG)]
-
-
-def test_a_beat_of_one_that_is_late_says_so_once() -> None:
-    watched = vigil("a")
-    watched.judge(3.0)
-    assert watched.beat("a", 4.0) is True
-    assert watched.beat("a", 4.5) is False
-    assert watched.judge(5.0) == []
-    assert watched.judge(9.0) == [("a", LATE)]
-    assert watched.judge(9.5) == [("a", HUNG)]
-
-
-def test_who_is_not_watched_is_not_judged() -> None:
-    watched = vigil("a", "b")
-    watched.end("a")
-    watched.end("a")
-    watched.end("never")
-    assert watched.beat("a", 1.0) is False
-    assert watched.judge(3.0) == [("b", LATE)]
-
-
-def test_beginning_again_forgets_what_was_before() -> None:
-    watched = vigil("a")
-    watched.judge(3.0)
-    watched.begin("a", 4.0, late_s=10.0, timeout_s=20.0)
-    assert watched.beat("a", 4.0) is False
-    assert watched.judge(13.9) == []
-    assert watched.judge(14.0) == [("a", LATE)]
-
-
-def test_the_next_deadline_is_never_later_than_the_next_verdict() -> None:
-    watched = vigil("a", "b")
-    assert watched.next_due() == 3.0
-    watched.beat("a", 2.0)
-    assert watched.next_due() == 3.0
-    assert watched.judge(3.0) == [("b", LATE)]
-    assert watched.next_due() == 5.0
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("abc"), st.sampled_from(["beat", "begin", "end", "judge"]), st.floats(0, 4)
-        ),
-        max_size=60,
-    )
-)
-def test_verdicts_are_those_of_a_watch_that_looks_at_everyone(steps: list[tuple[str, str, float]]) -> None:
-    watched: Vigil[str] = Vigil()
-    beats: dict[str, float] = {}
-    late: set[str] = set()
-    now = 0.0
-    for key, what, wait in steps:
-        now += wait
-        match what:
-            case "begin":
-                watched.begin(key, now, late_s=3.0, timeout_s=5.0)
-                beats[key] = now
-                late.discard(key)
-            case "end":
-                watched.end(key)
-                beats.pop(key, None)
-                late.discard(key)
-            case "beat":
-                assert watched.beat(key, now) == (key in late)
-                if key in beats:
-                    beats[key] = now
-                late.discard(key)
-            case _:
-                verdicts = watched.judge(now)
-                for name, beat_at in tuple(beats.items()):
-                    expected = []
-                    if now >= beat_at + 5.0:
-                        expected = [HUNG] if name in late else [LATE, HUNG]
-                        del beats[name]
-                        late.discard(name)
-                    elif (name, LATE) in verdicts:
-                        assert now >= beat_at + 3.0
-                        late.add(name)
-                        expected = [LATE]
-                    assert [verdict for who, verdict in verdicts if who == name] == expected
-
-
-# Links.
-
-UP = Heartbeat(
-    link=LinkState.UP,
-    socket_proof_age_s=1.0,
-    platform_proof_age_s=None,
-    platform_timeout_s=None,
-    last_frame_age_s=1.0,
-    last_event_age_s=None,
-    unstored=0,
-    counters={},
-)
-DOWN = replace(UP, link=LinkState.DOWN)
-CONNECTING = replace(UP, link=LinkState.CONNECTING, socket_proof_age_s=None)
-STALE = replace(UP, socket_proof_age_s=60 * 1.25 + 5.1)
-
-
-def judge(watch: LinkWatch, beat: Heartbeat, *times: float) -> list[tuple[Remedy, str] | None]:
-    return [watch.judge(beat, now) for now in times]
+def test_a_stopped_process_is_not_in_order_whatever_else_is_known() -> None:
+    assert judge(replace(HEALTHY, condition=Condition.STOPPED)).liveness.process.is_ok is False
 
 
 @pytest.mark.parametrize(
-    "beat",
+    ("link", "expected"),
+    [
+        (replace(UP, socket_age_s=60.0), (True, True, True)),
+        (replace(UP, socket_age_s=60.1), (False, True, False)),
+        (replace(UP, platform_age_s=90.1), (True, False, False)),
+        (replace(UP, platform_age_s=None, platform_limit_s=None), (True, None, True)),
+        (replace(UP, socket_age_s=None), (None, True, True)),
+        (CONNECTING, (False, None, False)),
+        (LinkFacts(), (None, None, True)),
+    ],
+    ids=[
+        "at the limit",
+        "socket proof too old",
+        "platform proof too old",
+        "a platform that has no proof of its own",
+        "a connector that does not tell of pongs",
+        "connecting",
+        "no link",
+    ],
+)
+def test_what_is_shown_is_measured_by_the_plain_limits(
+    link: LinkFacts, expected: tuple[bool | None, ...]
+) -> None:
+    """Each case: whether the socket is in order, the subscription, and so the link."""
+    judgement = judge(replace(HEALTHY, link=link))
+    layers = judgement.liveness
+    assert (layers.socket.is_ok, layers.subscription.is_ok, judgement.is_proven) == expected
+
+
+# The loop.
+
+
+@pytest.mark.parametrize(
+    ("phase", "condition", "expected"),
+    [
+        (Phase.IMPORTING, None, (Remedy.RESTART, "start_timeout")),
+        (Phase.IMPORTING, Condition.BLOCKED, (Remedy.RESTART, "start_timeout")),
+        (Phase.IMPORTING, Condition.STARVED, (Remedy.NONE, "starved")),
+        (Phase.IDLE, None, (Remedy.RESTART, "heartbeat_timeout")),
+        (Phase.WORKING, Condition.SPINNING, (Remedy.RESTART, "heartbeat_timeout")),
+        (Phase.CONNECTING, Condition.BLOCKED, (Remedy.RESTART, "heartbeat_timeout")),
+        (Phase.IDLE, Condition.STOPPED, (Remedy.RESTART, "heartbeat_timeout")),
+        (Phase.IDLE, Condition.STARVED, (Remedy.NONE, "starved")),
+    ],
+)
+def test_a_silence_ends_a_child_unless_the_machine_gave_it_no_cpu(
+    phase: Phase, condition: Condition | None, expected: tuple[Remedy, str]
+) -> None:
+    judgement = judge(replace(HEALTHY, phase=phase, condition=condition, silent_s=5.0))
+    assert outcome(judgement) == expected
+    assert judgement.liveness.loop == Layer(5.0, 5.0, is_ok=False)
+
+
+def test_one_that_is_not_silent_for_long_enough_is_let_be_in_whatever_condition() -> None:
+    for condition in Condition:
+        assert outcome(judge(replace(HEALTHY, condition=condition, silent_s=4.9))) == (Remedy.NONE, None)
+
+
+# The link.
+
+STALE = replace(UP, socket_age_s=60 * 1.25 + 5.1)
+
+
+@pytest.mark.parametrize(
+    "link",
     [
         UP,
-        DOWN,
-        replace(UP, socket_proof_age_s=None),
-        replace(UP, socket_proof_age_s=60 * 1.25 + 5),
-        replace(UP, last_event_age_s=1e6, last_frame_age_s=1e6),
-        replace(UP, platform_proof_age_s=1e6, platform_timeout_s=None),
-        replace(UP, platform_proof_age_s=None, platform_timeout_s=90.0),
-        replace(UP, platform_proof_age_s=90 * 1.25 + 5, platform_timeout_s=90.0),
-        replace(DOWN, socket_proof_age_s=1e6),
+        LinkFacts(),
+        replace(UP, socket_age_s=60 * 1.25 + 5),
+        replace(UP, platform_age_s=90 * 1.25 + 5),
+        replace(UP, platform_age_s=1e6, platform_limit_s=None),
+        replace(UP, platform_age_s=None),
+        replace(LinkFacts(), socket_age_s=1e6),
+        replace(CONNECTING, connecting_s=90.0),
     ],
     ids=[
         "fresh",
         "down",
-        "no socket proof yet",
         "within the margin",
-        "long without events",
+        "platform proof within the margin",
         "a platform that has no proof of its own",
         "no platform proof yet",
-        "platform proof within the margin",
         "stale ages of a link that is down",
+        "an attempt has the link timeout and half a minute more",
     ],
 )
-def test_a_link_in_order_is_let_be(beat: Heartbeat) -> None:
-    assert judge(LinkWatch(60.0), beat, *range(100)) == [None] * 100
+def test_a_link_in_order_is_let_be_however_often_it_was_doubted(link: LinkFacts) -> None:
+    judgement = judge(with_link(link, doubts=100, told_s=100.0))
+    assert (outcome(judgement), judgement.doubt) == ((Remedy.NONE, None), None)
 
 
-def test_a_stale_link_is_given_up_after_three_beats_that_say_so() -> None:
-    watch = LinkWatch(60.0)
-    assert judge(watch, STALE, 1, 2, 3) == [None, None, (Remedy.DISCONNECT, "link_timeout")]
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        (STALE, "link_timeout"),
+        (replace(UP, platform_age_s=118.0), "platform_silent"),
+        (replace(CONNECTING, connecting_s=90.1), "connect_timeout"),
+    ],
+)
+def test_a_link_that_its_child_should_have_given_up_is_ended_at_the_third_heartbeat_that_says_so(
+    link: LinkFacts, reason: str
+) -> None:
+    found = [judge(with_link(link, doubts=doubts)) for doubts in range(3)]
+    assert [judgement.doubt for judgement in found] == [reason] * 3
+    assert [judgement.remedy for judgement in found] == [Remedy.NONE, Remedy.NONE, Remedy.RECONNECT]
+    assert found[-1].reason == reason
 
 
-def test_a_silent_platform_is_a_reason_of_its_own() -> None:
-    silent = replace(UP, platform_proof_age_s=118.0, platform_timeout_s=90.0)
-    assert judge(LinkWatch(60.0), silent, 1, 2, 3)[-1] == (Remedy.DISCONNECT, "platform_silent")
+def test_a_child_that_does_not_obey_is_replaced() -> None:
+    told = [judge(with_link(STALE, doubts=5, told_s=told_s)) for told_s in (0.0, 10.0, 10.1)]
+    assert [outcome(each) for each in told] == [
+        (Remedy.NONE, "link_timeout"),
+        (Remedy.NONE, "link_timeout"),
+        (Remedy.RESTART, "link_did_not_end"),
+    ]
 
 
-def test_a_beat_in_order_in_between_begins_the_count_anew() -> None:
-    watch = LinkWatch(60.0)
-    assert judge(watch, STALE, 1, 2) == [None, None]
-    assert watch.judge(UP, 3) is None
-    assert judge(watch, STALE, 4, 5) == [None, None]
-    assert watch.judge(STALE, 6) == (Remedy.DISCONNECT, "link_timeout")
-
-
-def test_a_child_that_does_not_obey_is_killed() -> None:
-    watch = LinkWatch(60.0)
-    judge(watch, STALE, 1, 2, 3)
-    assert judge(watch, STALE, 4, 13) == [None, None]
-    assert watch.judge(STALE, 13.1) == (Remedy.KILL, "link_did_not_end")
-
-
-def test_a_child_that_obeys_is_forgiven() -> None:
-    watch = LinkWatch(60.0)
-    judge(watch, STALE, 1, 2, 3)
-    assert watch.judge(DOWN, 4) is None
-    assert judge(watch, STALE, 100, 101) == [None, None]
-
-
-def test_an_attempt_has_the_link_timeout_and_half_a_minute_more() -> None:
-    watch = LinkWatch(60.0)
-    assert judge(watch, CONNECTING, 0, 50, 90) == [None, None, None]
-    assert judge(watch, CONNECTING, 91, 92, 93) == [None, None, (Remedy.DISCONNECT, "connect_timeout")]
-
-
-def test_each_attempt_is_timed_by_itself() -> None:
-    watch = LinkWatch(60.0)
-    judge(watch, CONNECTING, 0, 89)
-    watch.judge(DOWN, 90)
-    assert judge(watch, CONNECTING, 91, 170, 180) == [None, None, None]
+@given(
+    st.builds(
+        Known,
+        phase=st.sampled_from(Phase),
+        silent_s=st.floats(0, 1e4),
+        limit_s=st.floats(0.1, 100),
+        link_timeout_s=st.floats(0.5, 1e3),
+        condition=st.none() | st.sampled_from(Condition),
+        link=st.builds(
+            LinkFacts,
+            state=st.sampled_from(LinkState),
+            socket_age_s=st.none() | st.floats(0, 1e4),
+            platform_age_s=st.none() | st.floats(0, 1e4),
+            platform_limit_s=st.none() | st.floats(1, 1e3),
+            connecting_s=st.floats(0, 1e4),
+            doubts=st.integers(0, 5),
+            told_s=st.none() | st.floats(0, 100),
+        ),
+    )
+)
+def test_nobody_whose_layers_are_in_order_is_done_anything_to(known: Known) -> None:
+    judgement = judge(known)
+    layers = judgement.liveness
+    is_connecting = known.link.state is LinkState.CONNECTING
+    if layers.loop.is_ok and judgement.is_proven and not is_connecting:
+        assert outcome(judgement) == (Remedy.NONE, None)
+    if not layers.loop.is_ok and known.condition is not Condition.STARVED:
+        assert judgement.remedy is Remedy.RESTART
+    if known.condition is Condition.STARVED and not layers.loop.is_ok:
+        assert judgement.remedy is Remedy.NONE
 
 
 # Backoff.

@@ -24,6 +24,7 @@ VERBS = {
     "accounts": Verb("longwire.cli.accounts:accounts", "List, show, start, stop and restart accounts."),
     "events": Verb("longwire.cli.events:events", "Read the journal."),
     "logs": Verb("longwire.cli.logs:logs", "Show the log, follow it."),
+    "incidents": Verb("longwire.cli.incidents:incidents", "Show what was killed or ended unasked, and why."),
     "backup": Verb("longwire.cli.backup:backup", "Copy the journal, also while it is in use."),
     "recover": Verb("longwire.cli.recover:recover", "Save what can be read of a damaged journal."),
     "deadletters": Verb(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -110,8 +110,25 @@ def show_account(data: Mapping[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in data.items():
         if value is not None:
-            table.add_row(Text(name, style="bold"), Text(printable(_field(name, value, now))))
+            for row, text in _rows(name, value, now):
+                table.add_row(Text(row, style="bold"), Text(printable(text)))
     _console().print(table)
+
+
+def layer(found: Mapping[str, Any]) -> str:
+    """Return a layer of liveness in words."""
+    verdict = {True: "ok", False: "not proven", None: "nothing to prove"}[found["is_ok"]]
+    age_s, limit_s = found["age_s"], found["limit_s"]
+    age = "" if age_s is None else f", {age_s:.1f} s old"
+    return verdict + age + ("" if limit_s is None else f", {limit_s:g} s are allowed")
+
+
+def _rows(name: str, value: Any, now: float) -> Iterator[tuple[str, str]]:
+    """Yield the rows of a field: one, but for the layers of liveness."""
+    if name == "liveness":
+        yield from ((f"{name}: {which}", layer(found)) for which, found in value.items())
+    else:
+        yield name, _field(name, value, now)
 
 
 def _field(name: str, value: object, now: float) -> str:

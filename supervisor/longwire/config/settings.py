@@ -87,6 +87,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Silence after which the child counts as hung and is killed; longer than the interval. 5: a few beats
     may be lost to a garbage collection or a busy machine."""
 
+    start_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3_600.0)] = 60.0
+    """How long the child may take until its SDK is imported and its loop turns. Time in which it waits for a
+    CPU does not count, so a start of many cannot end itself. 60: twenty times what lark-oapi takes."""
+
     link_timeout_s: Annotated[float, msgspec.Meta(ge=0.5, le=_DAY_S)] = 60.0
     """How old the peer's last frame or pong may get; the child pings every third of it. 60: a ping each 20 s
     also keeps NAT tables and proxies warm, which forget after 30 s and more."""

@@ -48,6 +48,9 @@ TO_CLIENT = [
 FROM_CHILD = [
     frames.Hello(protocol=1, token="t", pid=1, sdk="sdk 1"),
     frames.Heartbeat(
+        at=1000.5,
+        phase=frames.Phase.IDLE,
+        phase_age_s=2.5,
         link=LinkState.UP,
         socket_proof_age_s=0.5,
         platform_proof_age_s=None,
