@@ -15,6 +15,7 @@ from longwire.idempotency import Idempotency
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
 from longwire.pacing import TokenBucket
+from longwire.probe import Checks
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult
@@ -63,6 +64,7 @@ class Service:
         self._deliveries = deliveries
         self._restarts: dict[str, TokenBucket] = {}
         self._once = Idempotency()
+        self._checks = Checks()
         self._methods: dict[str, Method] = {
             "hello": self._hello,
             "status": self._status,
@@ -72,6 +74,7 @@ class Service:
             "account.start": self._account_start,
             "account.stop": self._account_stop,
             "account.restart": self._account_restart,
+            "account.check": self._account_check,
             "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
@@ -167,6 +170,9 @@ class Service:
         self._spend_restart(account)
         account.restart("operator")
         return account.status()
+
+    async def _account_check(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
+        return await self._checks.check(self._account(request).config, deadline_s=deadline_s)
 
     def _account(self, request: Request) -> Account:
         name = request.account or request.params.get("account")
