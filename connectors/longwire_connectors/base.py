@@ -21,6 +21,7 @@ import msgspec
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot, Event
 from longwire_protocol.link import LinkFailure
+from longwire_protocol.probing import Probe
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +156,19 @@ class Connector(ABC):
             ImportError: the SDK is not installed.
         """
         return
+
+    @classmethod
+    def probe(cls, options: Any) -> Probe:
+        """Try the account's credentials on the platform without taking a connection.
+
+        Called on a thread of a short-lived process, beside others; may block, and ends by itself within some
+        seconds. The answer's texts hold no secret.
+
+        Args:
+            options: as for `__init__`.
+        """
+        del options
+        return Probe(was_tried=False)
 
     @abstractmethod
     def load(self) -> str:

@@ -35,13 +35,13 @@ def main() -> None:
     """Print the description of every installed connector."""
     for lifeline_fd in sys.argv[1:]:
         lifeline.arm(int(lifeline_fd))  # what hangs while it is imported must not outlive the supervisor
-    with _own_stdout() as out:
+    with own_stdout() as out:
         connectors = describe(entry_points(group=ENTRY_POINT_GROUP))
         out.write(msgspec.json.encode(Description(CHILD_PROTOCOL, connectors, __version__)))
 
 
 @contextmanager
-def _own_stdout() -> Generator[BinaryIO]:
+def own_stdout() -> Generator[BinaryIO]:
     """Give stdout to the block alone: whatever else writes there, by `print` or from C, writes to stderr."""
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)

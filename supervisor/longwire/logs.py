@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import time
 from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
@@ -11,6 +13,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 
 from longwire.logbook import Logbook
+from longwire.loglimit import LogLimit, topic
 from longwire_protocol.redaction import Redactor
 
 _log = structlog.get_logger("longwire.logs")
@@ -62,12 +65,47 @@ class _Stderr:
             sys.stderr.flush()
 
 
+class _Bound:
+    """The processor that leaves out what is said too often, and says how much."""
+
+    def __init__(self) -> None:
+        self.limit = LogLimit()
+
+    def __call__(
+        self, _logger: Any, _method: str, fields: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if fields["level"] == "debug":
+            return fields  # who asks for these wants them all
+        left_out = self.limit.admit(topic(fields), time.monotonic())
+        if left_out is None:
+            raise structlog.DropEvent
+        return {**fields, "left_out": left_out} if left_out else fields
+
+
 _redaction = _Redaction()
+_bound = _Bound()
+
+_SUM_UP_EVERY_S = 10.0
 
 
 def blank(secrets: Iterable[str]) -> None:
     """Blank these values in the log from now on, beside those known before."""
     _redaction.blank(secrets)
+
+
+async def keep_count() -> None:
+    """Say now and then how many lines were left out of what is said no more; never returns."""
+    while True:
+        await asyncio.sleep(_SUM_UP_EVERY_S)
+        sum_up()
+
+
+def sum_up(*, is_last: bool = False) -> None:
+    """Say how many lines were left out of what is said no more; at the end (`is_last`), of everything."""
+    now = time.monotonic()
+    for about, left_out in _bound.limit.ended(now, **({"quiet_s": 0.0} if is_last else {})):
+        account, event = (about.account, about.event) if about else (None, None)
+        _log.info("lines_left_out", account=account, of=event or "other lines", left_out=left_out)
 
 
 class _Libraries(logging.Handler):
@@ -81,6 +119,8 @@ class _Libraries(logging.Handler):
 
 def configure(*, format_: Format, level: str, logbook: Logbook, secrets: Iterable[str] = ()) -> None:
     """Log to stderr and to a logbook, in a process that is ours: a host that embeds us logs as it likes.
+
+    What is said too often is left out of both (`loglimit`), debug lines apart.
 
     Args:
         format_: `console` for people, `json` for machines.
@@ -97,6 +137,7 @@ def configure(*, format_: Format, level: str, logbook: Logbook, secrets: Iterabl
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
+            _bound,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redaction,

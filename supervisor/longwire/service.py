@@ -16,6 +16,7 @@ from longwire.incidents import Incidents
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
 from longwire.pacing import TokenBucket
+from longwire.probe import Checks
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult
@@ -73,6 +74,7 @@ class Service:
         self._deliveries = deliveries
         self._restarts: dict[str, TokenBucket] = {}
         self._once = Idempotency()
+        self._checks = Checks()
         self._methods: dict[str, Method] = {
             "hello": self._hello,
             "status": self._status,
@@ -84,6 +86,7 @@ class Service:
             "account.restart": self._account_restart,
             "incident.list": self._incident_list,
             "incident.get": self._incident_get,
+            "account.check": self._account_check,
             "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
@@ -186,6 +189,9 @@ class Service:
         self._spend_restart(account)
         account.restart("operator")
         return account.status()
+
+    async def _account_check(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
+        return await self._checks.check(self._account(request).config, deadline_s=deadline_s)
 
     def _account(self, request: Request) -> Account:
         name = request.account or request.params.get("account")

@@ -60,6 +60,10 @@ _STARTS_PER_CPU = 2
 """Processes booting at once and per CPU: more would only make all of them slower."""
 
 
+_PASSED_ONLY = frozenset({State.STARTING, State.CONNECTING, State.STOPPING})
+"""States that are no news: else an outage would write three lines an attempt."""
+
+
 class _Done(Exception):
     """Everything is down: raised in the task group, it ends what still waits, e.g. for a stuck disk."""
 
@@ -278,7 +282,10 @@ class Supervisor:
 
     def _account_changed(self, account: Account) -> None:
         status = account.status()
-        level = _log.warning if status.state is State.PARKED else _log.info
+        level = _log.debug if status.state in _PASSED_ONLY else _log.info
+        if status.state is State.PARKED:
+            level = _log.warning
+        retry_at = status.next_retry_at
         level(
             "account_state",
             account=status.account,
@@ -287,6 +294,7 @@ class Supervisor:
             text=status.message,
             user_action=status.user_action,
             attempt=status.attempt or None,
+            retry_in_s=None if retry_at is None else round(max(0.0, retry_at - time.time()), 1),
         )
         self._intake.report(status, platform=account.config.platform)
 

@@ -102,9 +102,9 @@ class Longwire:
             lines += [f"[accounts.{name}]", *_toml(account)]
         self.config.write_text("\n".join(lines) + "\n")
 
-    async def start(self, *, env: Mapping[str, str] | None = None) -> None:
+    async def start(self, *, env: Mapping[str, str] | None = None, log_level: str = "debug") -> None:
         """Start it and connect a client."""
-        command = [COMMAND, "-c", str(self.config), "run", "--log-format", "json", "--log-level", "debug"]
+        command = [COMMAND, "-c", str(self.config), "run", "--log-format", "json", "--log-level", log_level]
         self._program = await Program.start(command, output=self.log_file, env=env, cwd=self.folder)
         self._client = await Client(self.endpoint, connect_timeout_s=DEADLINE_S).__aenter__()
 
@@ -146,10 +146,13 @@ class Longwire:
         """Return its whole log."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of its log."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
     def log_events(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines with this event name."""
-        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.log_lines() if line["event"] == event]
 
     def check_log(self) -> None:
         """Assert that nothing in it shows a misused loop, a bug or a secret."""

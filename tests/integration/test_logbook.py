@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -328,6 +329,32 @@ async def test_what_is_logged_is_kept_as_far_as_it_is_shown_and_without_secrets(
     assert "hunter2" not in printed
     for event in ("shown", "object", "library"):
         assert event in printed
+
+
+@pytest.mark.usefixtures("own_logging")
+async def test_what_is_said_too_often_is_left_out_of_the_log_and_the_logbook_and_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
+    logs.configure(format_="json", level="debug", logbook=world.logbook)
+    log = structlog.get_logger("test")
+    for _ in range(50):
+        log.warning("child_exited", account="acme-lark")
+        log.debug("detail", account="acme-lark")
+    log.error("child_exited", account="acme-lark")
+    logs.sum_up()
+    assert "lines_left_out" not in capsys.readouterr().err, "it may go on"
+    logs.sum_up(is_last=True)
+    lines = (await world.tail())["lines"]
+    assert Counter((line["event"], line["level"]) for line in lines) == {
+        ("child_exited", "warning"): 20,
+        ("detail", "debug"): 50,
+        ("child_exited", "error"): 1,
+        ("lines_left_out", "info"): 1,
+    }
+    last = lines[-1]
+    assert (last["account"], last["of"], last["left_out"]) == ("acme-lark", "child_exited", 30)
+    assert json.loads(capsys.readouterr().err)["left_out"] == 30
 
 
 # On disk.

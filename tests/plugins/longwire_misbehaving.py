@@ -63,8 +63,9 @@ class Misbehaving(Connector):
                     sys.stdout.write(f"line {n} with {self._options.token}\n")
                 sys.stdout.flush()
             case "flood widely":
-                for n in range(600):
-                    sys.stdout.write(f"line {n} with {self._options.token} {'.' * 16_000}\n")
+                for n in range(600):  # each under a name of its own, for each name has a limit
+                    text = f"line {n} with {self._options.token} {'.' * 16_000}"
+                    sys.stdout.write(f'{{"event": "flood_{n}", "text": "{text}"}}\n')
                 sys.stdout.flush()
             case "environment":
                 return {"environ": dict(os.environ), "argv": sys.argv}

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
+from longwire_connectors.dingtalk import probe
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.dingtalk.webhooks import is_loopback_http
 from longwire_protocol.link import LinkFailure
+from longwire_protocol.probing import Probe
 
 if TYPE_CHECKING:
     from longwire_connectors.dingtalk.sending import Sending
@@ -45,6 +47,11 @@ class DingTalkConnector(Connector):
         """See `Connector.preload`."""
         _load()
         webcall.prepare()
+
+    @classmethod
+    def probe(cls, options: DingTalkOptions) -> Probe:
+        """See `Connector.probe`."""
+        return probe.probe(options)
 
     def load(self) -> str:
         """See `Connector.load`."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.lark import sdk
+from longwire_connectors.lark import probe, sdk
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.options import LarkOptions
 from longwire_protocol.link import LinkFailure
+from longwire_protocol.probing import Probe
 
 __all__ = ["LarkConnector", "LarkOptions"]
 
@@ -41,6 +42,11 @@ class LarkConnector(Connector):
         sdk.load()
         import_module("longwire_connectors.lark.session")
         webcall.prepare()
+
+    @classmethod
+    def probe(cls, options: LarkOptions) -> Probe:
+        """See `Connector.probe`."""
+        return probe.probe(options)
 
     def load(self) -> str:
         """Import the SDK; see `sdk.load`."""

@@ -75,11 +75,16 @@ async def _run(config: Config, path: Path, logbook: Logbook) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     async with asyncio.TaskGroup() as tasks:
-        reloader = tasks.create_task(_reload(supervisor, path, hangups), name="reload on SIGHUP")
+        aside = [
+            tasks.create_task(_reload(supervisor, path, hangups), name="reload on SIGHUP"),
+            tasks.create_task(logs.keep_count(), name="count of lines left out"),
+        ]
         try:
             await supervisor.run()
         finally:
-            reloader.cancel()
+            for task in aside:
+                task.cancel()
+            logs.sum_up(is_last=True)
 
 
 async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) -> None:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from longwire.environment import child_environment
-from longwire.interpreter import (
-    environment_for,
-    install_hint,
-    program_of,
-    protocol_mismatch,
-    version_mismatch,
-)
-from longwire.process import Lifeline
+from longwire.helper import Helper
+from longwire.interpreter import install_hint, protocol_mismatch, version_mismatch
 from longwire_protocol.declaration import ConnectorSpec, Description
 from longwire_protocol.errors import ConfigError, Problem
 from longwire_protocol.version import CHILD_PROTOCOL, __version__
@@ -46,11 +36,7 @@ class Describer:
         arguments: Sequence[str] = ARGUMENTS,
     ) -> None:
         self._timeout_s = timeout_s
-        self._environ = environ
-        self._arguments = arguments
-        self._lock = threading.Lock()
-        self._helper: subprocess.Popen[bytes] | None = None
-        self._is_interrupted = False
+        self._helper = Helper(arguments, timeout_s=timeout_s, environ=environ)
 
     def __call__(self, python: str | None = None) -> dict[str, ConnectorSpec]:
         """Return every connector installed for an interpreter by name; one that cannot be imported says so.
@@ -63,9 +49,9 @@ class Describer:
         Raises:
             ConfigError: the helper failed, with the last line it wrote, or is of another version than ours.
         """
-        command = [program_of(python), *self._arguments]
+        command = self._helper.command(python)
         try:
-            description = _decode(self._output(command, python))
+            description = _decode(self._helper.run(python))
         except subprocess.TimeoutExpired:
             why = f"not done after {self._timeout_s:g} s; a connector hangs while it is imported"
         except subprocess.CalledProcessError as exc:
@@ -88,54 +74,7 @@ class Describer:
 
     def interrupt(self) -> None:
         """Have all questions fail, the present one at once; from any thread."""
-        with self._lock:
-            self._is_interrupted = True
-            _kill(self._helper)
-
-    def _output(self, command: list[str], python: str | None) -> bytes:
-        """Run a helper, in a session of its own and dead when this process is."""
-        theirs, ours = os.pipe()
-        lifeline = Lifeline(ours)
-        try:
-            helper = self._start([*command, str(theirs)], theirs, python)
-        except BaseException:
-            lifeline.close()
-            raise
-        finally:
-            os.close(theirs)
-        try:
-            output, errors = helper.communicate(timeout=self._timeout_s)
-        finally:
-            _kill(helper)
-            with helper:  # closes its pipes, and waits for what is dead or dies
-                lifeline.close()
-                self._helper = None
-        if helper.returncode:
-            raise subprocess.CalledProcessError(helper.returncode, command, stderr=errors)
-        return output
-
-    def _start(self, command: list[str], lifeline: int, python: str | None) -> subprocess.Popen[bytes]:
-        environment = child_environment(os.environ if self._environ is None else self._environ)
-        with self._lock:
-            if self._is_interrupted:
-                raise OSError("interrupted")
-            self._helper = subprocess.Popen(  # noqa: S603  # what the operator named
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment_for(python, environment),
-                pass_fds=(lifeline,),
-                start_new_session=True,
-            )
-            return self._helper
-
-
-def _kill(helper: subprocess.Popen[bytes] | None) -> None:
-    """End the whole session, so that nothing keeps the pipes open."""
-    if helper is not None and helper.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(helper.pid, signal.SIGKILL)
+        self._helper.interrupt()
 
 
 def _not_started(program: str, error: OSError) -> str:
