@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
 from longwire_connectors.handover import HandOverWindow
-from longwire_protocol.event import Event
+from longwire_connectors.senders import Senders
+from longwire_protocol.event import Event, Sender
 from longwire_protocol.frames import FromChild, Heartbeat, LinkUp
 from longwire_protocol.link import LinkState
+
+_log = logging.getLogger("longwire.child")
 
 
 class Attempt:
@@ -19,11 +23,22 @@ class Attempt:
     Args:
         tell: sends a control frame to the parent.
         window: where events go.
+        senders: whose events go there.
+        count: counts what is refused, by name.
     """
 
-    def __init__(self, tell: Callable[[FromChild], None], window: HandOverWindow) -> None:
+    def __init__(
+        self,
+        tell: Callable[[FromChild], None],
+        window: HandOverWindow,
+        *,
+        senders: Senders,
+        count: Callable[[str], None],
+    ) -> None:
         self._tell = tell
         self._window = window
+        self._senders = senders
+        self._count = count
         self._now = asyncio.get_running_loop().time
         self._is_over = False
         self.state = LinkState.CONNECTING
@@ -63,9 +78,21 @@ class Attempt:
         return self._window.room()
 
     def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
-        """See `Link.hand_over`."""
+        """See `Link.hand_over`; of a sender who may not talk it is as good as stored, and goes no further."""
         self.event_at = self._now()
-        return self._window.put(event, timeout_s=timeout_s)
+        sender = event.sender
+        if sender is None or self._senders.may_talk(sender):
+            return self._window.put(event, timeout_s=timeout_s)
+        self._refuse(sender)
+        stored = asyncio.get_running_loop().create_future()
+        stored.set_result(True)
+        return stored
+
+    def _refuse(self, sender: Sender) -> None:
+        self._count("sender_refused")
+        if self._senders.is_to_be_named(sender, now=self._now()):
+            extra = {"sender": sender.id, "sender_name": sender.name, "ids": sender.ids}
+            _log.info("sender_refused", extra=extra)
 
     def facts(self, beat: Heartbeat) -> Heartbeat:
         """Return the heartbeat with what is known of this attempt."""

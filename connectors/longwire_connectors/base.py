@@ -125,6 +125,8 @@ class Link(Protocol):
     def hand_over(self, event: Event, *, timeout_s: float) -> asyncio.Future[bool]:
         """Give an event to the journal; it is on its way when this returns, in the order of the calls.
 
+        One of a sender who may not talk to the account goes no further, and counts as on disk.
+
         Returns:
             Whether it is on disk (or was there before). `False`: not in `timeout_s` seconds, so the
             platform must not be acknowledged and will deliver again; it may be committed later, too.

@@ -26,6 +26,7 @@ from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
 from longwire_connectors.handover import HandOverWindow
 from longwire_connectors.line import Line
+from longwire_connectors.senders import Senders
 from longwire_protocol.channel import Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import FrameError
@@ -86,6 +87,7 @@ class Child:
             is_link_timeout_explicit=bootstrap.is_link_timeout_explicit,
         )
         self.bot: Bot | None = bootstrap.bot
+        self._senders = Senders(bootstrap.allow_senders)
         self._counters: Counter[str] = Counter()
         self._random = Random()  # noqa: S311  # ids are unique, not secret; the system's source costs 2 us each
         self._connector: Connector | None = None
@@ -273,7 +275,7 @@ class Child:
     async def _serve(self) -> None:
         """Make one attempt and report its end. Cancelled by `_end_link` alone."""
         failure = self._unusable
-        attempt = self._attempt = Attempt(self._tell, self._window)
+        attempt = self._attempt = Attempt(self._tell, self._window, senders=self._senders, count=self.count)
         try:
             if failure is None and self._connector is not None:
                 failure = await self._connector.serve(attempt)

@@ -89,6 +89,8 @@ class RetCode(IntEnum):
     IDEMPOTENCY_CONFLICT = 10006  # the same idempotency key with other parameters
     SUBSCRIPTION_CONFLICT = 10007  # the subscription exists with other filters
     NOT_SUBSCRIBED = 10008  # the subscription is not open on this connection
+    CONFIG_REFUSED = 10009  # a configuration with mistakes; `data.problems` has each with its place
+    ACCOUNT_EXISTS = 10010  # an account of that name is there already
     INTERNAL = 20002  # a bug of ours; the supervisor's log has the traceback
     JOURNAL_UNAVAILABLE = 31001  # the journal cannot be read or written; see the supervisor's state
     PLATFORM_REFUSED = 34001  # the platform answered and said no; `data.platform_code` has its code

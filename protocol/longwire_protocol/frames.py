@@ -44,6 +44,8 @@ class Bootstrap(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the operator chose `link_timeout_s`; Lark's pong window depends on it."""
     bot: Bot | None = None
     """Who the bot is, if an earlier incarnation found out."""
+    allow_senders: tuple[str, ...] | None = None
+    """Ids of those whose events go on; `None`: everybody."""
     limits: ProcessLimits | None = None
     """`None` leaves what was inherited."""
     log_level: str = "info"

@@ -365,6 +365,7 @@ class Child:
             link_timeout_s=settings.link_timeout_s,
             is_link_timeout_explicit=settings.is_link_timeout_explicit,
             bot=bot,
+            allow_senders=settings.allow_senders,
             limits=ProcessLimits(nice=settings.nice, open_files=settings.max_open_files),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from longwire.account import Account
+from longwire.changes import Changed, Changer, explained
 from longwire.control import ClientPeer
 from longwire.deliveries import Deliveries
 from longwire.idempotency import Idempotency
@@ -46,6 +48,11 @@ class Realm(Protocol):
     @property
     def logbook(self) -> Logbook:
         """The last lines of the log."""
+        ...
+
+    @property
+    def changer(self) -> Changer:
+        """Changes the accounts."""
         ...
 
     def status(self) -> Status:
@@ -87,6 +94,10 @@ class Service:
             "incident.list": self._incident_list,
             "incident.get": self._incident_get,
             "account.check": self._account_check,
+            "account.add": self._account_add,
+            "account.update": self._account_update,
+            "account.remove": self._account_remove,
+            "config.reload": self._config_reload,
             "logs.tail": self._logs_tail,
             "events.subscribe": self._subscribe,
             "events.unsubscribe": self._unsubscribe,
@@ -193,6 +204,28 @@ class Service:
     async def _account_check(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
         return await self._checks.check(self._account(request).config, deadline_s=deadline_s)
 
+    async def _account_add(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change(request, self._realm.changer.add)
+
+    async def _account_update(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change(request, self._realm.changer.update)
+
+    async def _account_remove(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change(request, self._realm.changer.remove)
+
+    async def _config_reload(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        if request.tenant is not None:
+            raise CommandError(RetCode.BAD_REQUEST, "tenant: a reload concerns every tenant")
+        return await explained(self._realm.changer.reload())
+
+    async def _change(self, request: Request, change: Callable[[Request], Awaitable[Changed]]) -> Any:
+        async def act() -> CommandResult:
+            data = await explained(change(request))
+            return CommandResult(id=0, retcode=RetCode.OK, data=data)
+
+        name = request.account or str(request.params.get("account"))
+        return _data(await self._once_only(request, (request.tenant or "", name), request.params, act))
+
     def _account(self, request: Request) -> Account:
         name = request.account or request.params.get("account")
         if not isinstance(name, str):
@@ -249,20 +282,34 @@ class Service:
                 f"{account.config.connector} has no {request.method}; see get_supported",
             )
         params = {key: value for key, value in request.params.items() if key != "account"}
+        return _data(
+            await self._once_only(
+                request,
+                (account.config.tenant, account.name),
+                params,
+                lambda: account.command(request.method, params, deadline_s=deadline_s),
+            )
+        )
+
+    async def _once_only(
+        self,
+        request: Request,
+        whose: tuple[str, str],
+        params: Mapping[str, Any],
+        act: Callable[[], Awaitable[CommandResult]],
+    ) -> CommandResult:
+        """Have one effect and one answer where the request has a key; `whose` is tenant and account."""
         if request.idempotency_key is None:
-            return _data(await account.command(request.method, params, deadline_s=deadline_s))
-        scope = (account.config.tenant, account.name, request.method, request.idempotency_key)
+            return await act()
         try:
-            fingerprint = msgspec.msgpack.encode(params, order="deterministic")
+            encoded = msgspec.msgpack.encode(params, order="deterministic")
         except TypeError as exc:
             raise CommandError(
                 RetCode.BAD_PARAM, "params: with an idempotency_key, every key must be a text"
             ) from exc
-        return _data(
-            await self._once.run(
-                scope, fingerprint, lambda: account.command(request.method, params, deadline_s=deadline_s)
-            )
-        )
+        scope = (*whose, request.method, request.idempotency_key)
+        # A digest, as they may hold secrets, which nobody needs here for a day.
+        return await self._once.run(scope, hashlib.blake2b(encoded).digest(), act)
 
 
 def _data(result: CommandResult) -> Any:

@@ -111,6 +111,8 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: int
     rss_bytes: int | None
     templates: list[TemplateStatus]
+    by_command: dict[str, Literal["added", "updated", "removed"]]
+    """Accounts that are not what the file says, until the next start of the supervisor, by name."""
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,8 +145,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     def of_tenant(self, tenant: str) -> Status:
         """Return what of it concerns this tenant; the supervisor itself is everybody's."""
+        accounts = [account for account in self.accounts if account.tenant == tenant]
+        names = {account.account for account in accounts}
+        by_command = {name: how for name, how in self.supervisor.by_command.items() if name in names}
         return msgspec.structs.replace(
             self,
-            accounts=[account for account in self.accounts if account.tenant == tenant],
+            supervisor=msgspec.structs.replace(self.supervisor, by_command=by_command),
+            accounts=accounts,
             subscriptions=[each for each in self.subscriptions if each.filters.tenant == tenant],
         )

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,14 +24,16 @@ import structlog
 import zmq
 
 from longwire.account import MEMORY_PREFIX, Account, Memory, Premises
+from longwire.changes import Changer
 from longwire.child import Yard
 from longwire.children import ChildrenHub
 from longwire.config import Config
+from longwire.configuration import Configuration
 from longwire.control import Control
 from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
-from longwire.fleet import Fleet
+from longwire.fleet import Changes, Fleet
 from longwire.guard import Guard
 from longwire.incidents import FOLDER, Incidents
 from longwire.intake import Intake
@@ -48,7 +50,7 @@ from longwire.service import Service
 from longwire.status import Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
-from longwire_protocol.errors import AddressError, ConfigError, Problem
+from longwire_protocol.errors import AddressError, CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.version import __version__
 
 _log = structlog.get_logger("longwire.supervisor")
@@ -72,26 +74,32 @@ class Supervisor:
     """Runs the accounts of a configuration.
 
     Args:
-        config: checked.
+        configuration: what the accounts are made of, now and after each change.
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
+        on_secrets: told the secrets of each configuration before they are used, to keep them out of a log.
     """
 
     def __init__(
         self,
-        config: Config,
+        configuration: Configuration,
         *,
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
+        on_secrets: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
-        self._config = config
+        config = self._config = configuration.config
+        self._configuration = configuration
         self._environ = environ
+        self._on_secrets = on_secrets
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
         self._id = token_hex(8)
         self._started_at = time.monotonic()
         self._stop = asyncio.Event()
         self._is_up = False
+        self.changer = Changer(configuration, take_over=self._take_over, running=config.supervisor)
+        """Changes the accounts while it runs."""
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -125,17 +133,19 @@ class Supervisor:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
 
-    def reload(self, config: Config) -> None:
-        """Take over the accounts of another configuration; `[supervisor]` counts at the next start only."""
-        if config.supervisor != self._config.supervisor:
-            _log.warning("reload_needs_restart", table="supervisor")
+    def _take_over(self, config: Config) -> Changes:
+        """Have the accounts of another configuration; `[supervisor]` counts at the next start only."""
+        if self._stop.is_set():
+            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
+        if self._on_secrets is not None:
+            self._on_secrets(s for account in config.accounts.values() for s in account.secret_values())
         self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
         self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
-        if not self._is_up:
-            return  # the accounts have not been made yet; they will be made of these
+        if not self._is_up:  # the accounts have not been made yet; they will be made of these
+            return Changes(added=[], removed=[], changed=[])
         changes = self._fleet.apply(config.accounts)
         self._nursery.keep_only({kind_of(account) for account in config.accounts.values()})
-        _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
+        return changes
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:
         """Run until `stop`; every child is gone when this returns.
@@ -340,6 +350,7 @@ class Supervisor:
             subscriptions=self._deliveries.count,
             rss_bytes=_rss_bytes(),
             templates=self._nursery.status(),
+            by_command=self._configuration.overlay.hows(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

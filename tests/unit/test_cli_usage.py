@@ -62,9 +62,9 @@ def longwire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Longwire:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check_module, "Describer", lambda: lambda _python: {"lark": LARK})
 
-    def run(*args: str, **env: str) -> Result:
+    def run(*args: str, stdin: str = "", **env: str) -> Result:
         clean = {"LONGWIRE_CONFIG": None, "LONGWIRE_ENDPOINT": None}
-        return CliRunner().invoke(main, args, env={**clean, **env})
+        return CliRunner().invoke(main, args, input=stdin, env={**clean, **env})
 
     return run
 
@@ -373,3 +373,32 @@ class TestPrinting:
     )
     def test_account_that_needs_somebody_is_explained(self, account: dict[str, Any], text: str) -> None:
         assert render.explanation(account, now=100.0) == text
+
+
+class TestSecretsAndTables:
+    """What `accounts add` and `update` take; none of it reaches a supervisor."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--secret", "app_secret=in-the-clear"), "--secret: expected KEY=env:NAME"),
+            (("--secret", "=env:X"), "--secret: expected KEY=env:NAME"),
+            (
+                ("--secret", "app_secret=env:NOT_SET"),
+                "app_secret: the environment variable NOT_SET is not set",
+            ),
+            (("--secret", "app_secret=file:none"), "app_secret: the file none cannot be read"),
+            (("--from", "none.toml"), "--from: none.toml cannot be read"),
+            (("--from", "-", "--secret", "app_secret=-"), "standard input can be read once only"),
+            (("--from", "-"), "--from: - is not valid TOML"),
+        ],
+    )
+    def test_what_cannot_be_read_ends_with_64_and_its_reason(
+        self, longwire: Longwire, arguments: tuple[str, ...], message: str
+    ) -> None:
+        for verb in ("add", "update"):
+            result = longwire("accounts", verb, "acme", *arguments, stdin="no TOML")
+
+            assert result.exit_code == 64
+            assert message in result.stderr
+            assert "in-the-clear" not in result.stderr

@@ -44,6 +44,7 @@ class TestDefaults:
             "memory_limit_mb": 256,
             "cpu_limit_percent": 0.0,
             "cpu_window_s": 60.0,
+            "allow_senders": None,
             "nice": 0,
             "max_open_files": 1024,
         }

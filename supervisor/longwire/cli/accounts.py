@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from longwire.cli.changes import STDIN, ask_for_change, read_secrets, read_table, show_changes
 from longwire.cli.connection import ask
 from longwire.cli.exits import exit_code
 from longwire.cli.output import json_option, print_json
@@ -16,11 +17,25 @@ from longwire_protocol.errors import CommandError
 _Names = tuple[str, ...]
 
 _names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_name = click.argument("name")
+_from = click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    help="TOML with the keys of the account, as [accounts.NAME] would hold them; - reads standard input.",
+)
+_secrets = click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="KEY=SOURCE",
+    help="A secret key's value: env:NAME or file:PATH of this command, or - for standard input.",
+)
 
 
 @click.group()
 def accounts() -> None:
-    """List, show, start, stop and restart accounts."""
+    """List, show, start, stop, restart, add, update and remove accounts."""
 
 
 @accounts.command("list")
@@ -38,7 +53,7 @@ def list_(config: Path, *, as_json: bool) -> None:
 
 
 @accounts.command()
-@click.argument("name")
+@_name
 @json_option
 @click.pass_obj
 def show(config: Path, name: str, *, as_json: bool) -> None:
@@ -77,6 +92,54 @@ def stop(ctx: click.Context, names: _Names, *, as_json: bool) -> None:
 def restart(ctx: click.Context, names: _Names, *, as_json: bool) -> None:
     """Restart accounts, parked ones too; returns when it is on its way."""
     _steer(ctx, "restart", names, as_json=as_json)
+
+
+@accounts.command()
+@_name
+@_from
+@_secrets
+@json_option
+@click.pass_obj
+def add(config: Path, name: str, source: str | None, secrets: _Names, *, as_json: bool) -> None:
+    """Run one account more, until the supervisor is restarted; the file is not changed."""
+    _refuse_two_readers(source, secrets)
+    params = {"account": name, "config": read_table(source), "secrets": read_secrets(secrets)}
+    show_changes(ask_for_change(config, "account.add", params), as_json=as_json)
+
+
+@accounts.command()
+@_name
+@_from
+@_secrets
+@click.option("--unset", multiple=True, metavar="KEY", help="A key to take away, so that its default counts.")
+@json_option
+@click.pass_obj
+def update(
+    config: Path, name: str, source: str | None, secrets: _Names, unset: _Names, *, as_json: bool
+) -> None:
+    """Change keys of an account, until the supervisor is restarted; the file is not changed.
+
+    Keys that are not named stay as they are. The account is stopped and started anew.
+    """
+    _refuse_two_readers(source, secrets)
+    keys = {**dict.fromkeys(unset), **read_table(source)}
+    params = {"account": name, "config": keys, "secrets": read_secrets(secrets)}
+    show_changes(ask_for_change(config, "account.update", params), as_json=as_json)
+
+
+@accounts.command()
+@_name
+@json_option
+@click.pass_obj
+def remove(config: Path, name: str, *, as_json: bool) -> None:
+    """Stop an account and forget it, until the supervisor is restarted; the file is not changed."""
+    show_changes(ask_for_change(config, "account.remove", {"account": name}), as_json=as_json)
+
+
+def _refuse_two_readers(source: str | None, secrets: _Names) -> None:
+    readers = [source, *(each.partition("=")[2] for each in secrets)]
+    if readers.count(STDIN) > 1:
+        raise click.UsageError("standard input can be read once only")
 
 
 def _steer(ctx: click.Context, verb: str, names: _Names, *, as_json: bool) -> None:

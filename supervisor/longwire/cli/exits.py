@@ -62,5 +62,7 @@ def _of_command(error: CommandError) -> ExitCode:
         return ExitCode.TRY_AGAIN
     if error.retcode == RetCode.PLATFORM_REFUSED:
         return ExitCode.NOT_PERMITTED
+    if error.retcode == RetCode.CONFIG_REFUSED:
+        return ExitCode.CONFIGURATION
     kind = error.retcode // 10_000
     return {_REQUEST: ExitCode.USAGE, _HANDLER: ExitCode.BUG}.get(kind, ExitCode.TRY_AGAIN)

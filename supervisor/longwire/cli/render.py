@@ -56,6 +56,7 @@ class _Supervisor(msgspec.Struct):
     state: str = "?"
     reason: str | None = None
     templates: list[_Template] = []
+    by_command: dict[str, str] = {}
 
 
 class _Account(msgspec.Struct):
@@ -86,6 +87,10 @@ def show_status(data: Mapping[str, Any]) -> None:
         line.append(f" ({printable(supervisor.reason)})")
     console.print(line.append(f"  {supervisor.endpoint}"))
     _print_accounts(console, data["accounts"])
+    for name, how in supervisor.by_command.items():
+        console.print(
+            Text(f"{printable(name)}: {printable(how)} by command, until the supervisor is restarted")
+        )
     if supervisor.templates:
         _print_templates(console, supervisor.templates)
 

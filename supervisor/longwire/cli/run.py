@@ -14,10 +14,10 @@ import click
 import structlog
 
 from longwire import logs
-from longwire.config import Config, Describer, load
+from longwire.configuration import Configuration
 from longwire.logbook import Logbook
 from longwire.supervisor import Supervisor
-from longwire_protocol.errors import ConfigError
+from longwire_protocol.errors import CommandError, ConfigError
 
 _log = structlog.get_logger("longwire.supervisor")
 
@@ -39,8 +39,9 @@ _log = structlog.get_logger("longwire.supervisor")
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
     """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
     signal.signal(signal.SIGTERM, _leave)  # PID 1 of a container has no default action
-    config = load(config_path, specs=Describer(), environ=os.environ)
-    secrets = [secret for account in config.accounts.values() for secret in account.secret_values()]
+    configuration = Configuration.of_file(config_path, environ=os.environ)
+    accounts = configuration.config.accounts.values()
+    secrets = [secret for account in accounts for secret in account.secret_values()]
     logbook = Logbook()
     logs.configure(
         format_=log_format or ("console" if sys.stderr.isatty() else "json"),
@@ -50,7 +51,7 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     )
     _raise_descriptor_limit()
     _spare_the_collector()
-    asyncio.run(_run(config, config_path, logbook))
+    asyncio.run(_run(configuration, logbook))
 
 
 def _spare_the_collector() -> None:
@@ -67,8 +68,8 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(config: Config, path: Path, logbook: Logbook) -> None:
-    supervisor = Supervisor(config, environ=os.environ, logbook=logbook)
+async def _run(configuration: Configuration, logbook: Logbook) -> None:
+    supervisor = Supervisor(configuration, environ=os.environ, logbook=logbook, on_secrets=logs.blank)
     loop = asyncio.get_running_loop()
     hangups = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
@@ -76,7 +77,7 @@ async def _run(config: Config, path: Path, logbook: Logbook) -> None:
         loop.add_signal_handler(number, supervisor.stop)
     async with asyncio.TaskGroup() as tasks:
         aside = [
-            tasks.create_task(_reload(supervisor, path, hangups), name="reload on SIGHUP"),
+            tasks.create_task(_reload(supervisor, hangups), name="reload on SIGHUP"),
             tasks.create_task(logs.keep_count(), name="count of lines left out"),
         ]
         try:
@@ -87,26 +88,19 @@ async def _run(config: Config, path: Path, logbook: Logbook) -> None:
             logs.sum_up(is_last=True)
 
 
-async def _reload(supervisor: Supervisor, path: Path, hangups: asyncio.Event) -> None:
+async def _reload(supervisor: Supervisor, hangups: asyncio.Event) -> None:
     """Read the file again at each SIGHUP; one with mistakes changes nothing."""
     while True:
         await hangups.wait()
         hangups.clear()
-        describer = Describer()
         try:
-            config = await asyncio.to_thread(load, path, specs=describer, environ=os.environ)
-        except asyncio.CancelledError:
-            describer.interrupt()  # the thread would hold up the end of the process
-            raise
-        except ConfigError as exc:
-            for problem in exc.problems:
-                _log.error("reload_refused", place=problem.place, problem=problem.message)
-            continue
+            await supervisor.changer.reload()
+        except ConfigError:
+            continue  # every mistake is in the log
+        except CommandError as exc:
+            _log.info("reload_not_done", reason=exc.message)  # it stops
         except Exception:  # noqa: BLE001  # whatever it is, the accounts go on
             _log.exception("reload_failed")
-            continue
-        logs.blank(secret for account in config.accounts.values() for secret in account.secret_values())
-        supervisor.reload(config)
 
 
 def _raise_descriptor_limit() -> None:

@@ -5,7 +5,8 @@ once; secrets from where they are kept. What does not: acting on the settings, a
 one expects is learned from a helper process (`Describer`).
 """
 
-from longwire.config.loading import client_endpoint, data_dir, from_mapping, load
+from longwire.config.loading import client_endpoint, data_dir, from_mapping, load, parsed
+from longwire.config.overlay import Overlay
 from longwire.config.secrets import Secret
 from longwire.config.settings import AccountConfig, AccountSettings, Config, SupervisorSettings
 from longwire.config.specs import Describer
@@ -15,10 +16,12 @@ __all__ = [
     "AccountSettings",
     "Config",
     "Describer",
+    "Overlay",
     "Secret",
     "SupervisorSettings",
     "client_endpoint",
     "data_dir",
     "from_mapping",
     "load",
+    "parsed",
 ]

@@ -47,7 +47,7 @@ def load(
         ConfigError: with every mistake found.
     """
     path = path.absolute()
-    values = _parsed(path, read_config)
+    values = parsed(path, read_config)
     sources = Sources(path.parent, environ, read_secret)
     return _checked(values, specs=specs, sources=sources, path=path)
 
@@ -79,7 +79,7 @@ def client_endpoint(path: Path, *, read_config: Callable[[Path], str] = read_con
     """
     path = path.absolute()
     problems: list[Problem] = []
-    root = Table(_parsed(path, read_config), place="", problems=problems)
+    root = Table(parsed(path, read_config), place="", problems=problems)
     endpoints = sections.endpoints(root.table("supervisor"), base=path.parent)
     if problems:
         raise ConfigError(problems)
@@ -94,14 +94,19 @@ def data_dir(path: Path, *, read_config: Callable[[Path], str] = read_config_fil
     """
     path = path.absolute()
     problems: list[Problem] = []
-    root = Table(_parsed(path, read_config), place="", problems=problems)
+    root = Table(parsed(path, read_config), place="", problems=problems)
     found = sections.data_dir(root.table("supervisor"), base=path.parent)
     if problems:
         raise ConfigError(problems)
     return found
 
 
-def _parsed(path: Path, read_config: Callable[[Path], str]) -> dict[str, Any]:
+def parsed(path: Path, read_config: Callable[[Path], str] = read_config_file) -> dict[str, Any]:
+    """Return what the file holds, not checked.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
     try:
         return tomllib.loads(read_config(path))
     except OSError as exc:

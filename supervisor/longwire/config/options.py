@@ -61,7 +61,8 @@ def _in_words(option: OptionSpec) -> str | None:
 
 
 def _secret(table: Table, option: OptionSpec, sources: Sources) -> Secret | None:
-    written: str | None = table.get(option.name, str)
+    given = table.raw(option.name)
+    written: str | Secret | None = given if isinstance(given, Secret) else table.get(option.name, str)
     if written is None:
         return None
     try:

@@ -51,16 +51,20 @@ def is_variable(text: str) -> bool:
 
 
 def resolve(
-    written: str, *, base: Path, environ: Mapping[str, str], read_file: Callable[[Path], str]
+    written: str | Secret, *, base: Path, environ: Mapping[str, str], read_file: Callable[[Path], str]
 ) -> Secret:
     """Return the secret that `env:NAME`, `file:PATH` (relative to `base`) or the text itself stands for.
+
+    A `Secret` stands for itself, whatever its text looks like.
 
     The newlines at a file's end are no part of it.
 
     Raises:
         UnresolvableSecret: the variable is not set, the file cannot be read, or there is nothing in it.
     """
-    if written.startswith(ENV):
+    if isinstance(written, Secret):
+        value, where = written.reveal(), "the secret"
+    elif written.startswith(ENV):
         value, where = _from_environment(written, environ)
     elif written.startswith(FILE):
         value, where = _from_file(written.removeprefix(FILE), base, read_file)

@@ -15,6 +15,7 @@ import msgspec
 from longwire.config.secrets import Secret
 
 _DAY_S = 86_400.0
+_SenderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +126,12 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     cpu_window_s: Annotated[float, msgspec.Meta(ge=1.0, le=3_600.0)] = 60.0
     """Over how long that is measured, at least; the child is looked at every 5 to 10 s. 60: starting, and
     catching up after an outage, take some seconds of a whole core."""
+
+    allow_senders: Annotated[tuple[_SenderId, ...], msgspec.Meta(max_length=500)] | None = None
+    """Who may talk to the account: ids of senders, of any kind their platform has (Lark open_id, union_id,
+    user_id; DingTalk staff id, sender id), `*` for everybody. What others send is acknowledged to the
+    platform and goes no further; events that nobody sent pass. `None`: everybody, so that a bot answers
+    before anyone has read this. 500 of 100 characters fit the pipe by which the child gets them."""
 
     nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
     """Niceness of the child, where the supervisor's own is not higher. 0: it gets its share like anyone."""

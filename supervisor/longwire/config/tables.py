@@ -74,6 +74,10 @@ class Table:
         """Return the dotted place of a key."""
         return f"{self._place}.{key}" if self._place else key
 
+    def raw(self, key: str) -> object:
+        """Return the key's value as it was given, unchecked; `None` where it is absent."""
+        return self._values.get(key)
+
     def problem(self, key: str, message: str) -> None:
         """Report what is wrong with a key, once."""
         problem = Problem(self.place(key), message)

@@ -1,0 +1,215 @@
+"""Changes of the accounts while the supervisor runs: the file read again, or commands over it.
+
+One after the other, each as a whole or not at all; what an account does then is the fleet's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from longwire.config import Config, Overlay, Secret, SupervisorSettings
+from longwire.configuration import Candidate, Configuration
+from longwire.fleet import Changes
+from longwire_protocol.errors import CommandError, ConfigError, Problem, RetCode
+from longwire_protocol.messages import Request
+
+_log = structlog.get_logger("longwire.changes")
+
+UNTIL = "supervisor restart"
+"""How long a change by command lasts: then the file alone counts."""
+
+_MAX_NAMED = 5
+"""Mistakes that a message names; all of them are in the data."""
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What a reload changed, by names of accounts."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    needs_restart: list[str]
+    """Keys of `[supervisor]`, as `supervisor.data_dir`, that count at the supervisor's next start only."""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What a command changed, by names of accounts."""
+
+    account: str
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    until: str | None
+    """`None`: the file says the same of this account."""
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The params of `account.add` and `account.update`."""
+
+    account: str
+    config: dict[str, Any] = {}
+    secrets: dict[str, str] = {}
+
+    def table(self) -> dict[str, Any]:
+        """Return the account's keys, those of `secrets` as `Secret`."""
+        return {**self.config, **{key: Secret(value) for key, value in self.secrets.items()}}
+
+
+class Changer:
+    """Carries out changes of a configuration.
+
+    Args:
+        configuration: what the accounts are made of.
+        take_over: has the accounts run that a configuration names, at once. Raises CommandError.
+        running: `[supervisor]` as it was at the start.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        take_over: Callable[[Config], Changes],
+        running: SupervisorSettings,
+    ) -> None:
+        self._configuration = configuration
+        self._take_over = take_over
+        self._running = running
+        self._turn = asyncio.Lock()
+
+    async def reload(self) -> Reloaded:
+        """Read the file again and touch only the accounts that differ; for SIGHUP and `config.reload`.
+
+        Raises:
+            ConfigError: with every mistake found, which are logged, too; nothing was changed.
+            CommandError: there is no file, or the supervisor stops.
+        """
+        if not self._configuration.has_file:
+            raise CommandError(RetCode.BAD_REQUEST, "the supervisor was not started from a file")
+        async with self._turn:
+            try:
+                candidate = await self._configuration.reread()
+            except ConfigError as exc:
+                for problem in exc.problems:
+                    _log.error("reload_refused", place=problem.place, problem=problem.message)
+                raise
+            changes = self._adopt(candidate)
+        needs_restart = _differing(self._running, candidate.config.supervisor)
+        if needs_restart:
+            _log.warning("reload_needs_restart", keys=needs_restart)
+        _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
+        return Reloaded(changes.added, changes.removed, changes.changed, needs_restart)
+
+    async def add(self, request: Request) -> Changed:
+        """Have one account more, by the request's params `account`, `config` and `secrets`.
+
+        Raises:
+            ConfigError: with every mistake found; nothing was changed.
+            CommandError: there is one of that name, or the params are no such.
+        """
+        wanted = _wanted(request)
+        async with self._turn:
+            if wanted.account in self._configuration.config.accounts:
+                text = f"there is an account {wanted.account!r}; account.update changes it"
+                raise CommandError(RetCode.ACCOUNT_EXISTS, text)
+            overlay = self._configuration.overlay.added(wanted.account, wanted.table())
+            return await self._change(request, wanted.account, overlay)
+
+    async def update(self, request: Request) -> Changed:
+        """Lay keys over an account, by the same params; a key that is `None` goes.
+
+        Raises:
+            ConfigError: with every mistake found; nothing was changed.
+            CommandError: there is none of that name, or the params are no such.
+        """
+        wanted = _wanted(request)
+        async with self._turn:
+            self._refuse_unknown(wanted.account, request.tenant)
+            overlay = self._configuration.overlay.updated(wanted.account, wanted.table())
+            return await self._change(request, wanted.account, overlay)
+
+    async def remove(self, request: Request) -> Changed:
+        """Have an account no more; it is stopped, and gone from `status` when its process is.
+
+        Raises:
+            CommandError: there is none of that name.
+        """
+        wanted = _wanted(request)
+        if wanted.config or wanted.secrets:
+            raise CommandError(RetCode.BAD_PARAM, "account.remove takes nothing but `account`")
+        async with self._turn:
+            self._refuse_unknown(wanted.account, request.tenant)
+            return await self._change(request, wanted.account, self._configuration.without(wanted.account))
+
+    async def _change(self, request: Request, name: str, overlay: Overlay) -> Changed:
+        candidate = await self._configuration.changed(name, overlay)
+        account = candidate.config.accounts.get(name)
+        if account is not None and request.tenant not in {None, account.tenant}:
+            text = f"the request is of the tenant {request.tenant!r}, so the account must be, too"
+            raise ConfigError([Problem(f"accounts.{name}.tenant", text)])
+        changes = self._adopt(candidate)
+        _log.info(
+            "account_configured",
+            account=name,
+            method=request.method,
+            added=changes.added,
+            removed=changes.removed,
+            changed=changes.changed,
+        )
+        until = None if self._configuration.is_as_in_the_file(name) else UNTIL
+        return Changed(name, changes.added, changes.removed, changes.changed, until)
+
+    def _adopt(self, candidate: Candidate) -> Changes:
+        changes = self._take_over(candidate.config)
+        self._configuration.adopt(candidate)
+        return changes
+
+    def _refuse_unknown(self, name: str, tenant: str | None) -> None:
+        account = self._configuration.config.accounts.get(name)
+        if account is None or tenant not in {None, account.tenant}:
+            text = f"no account {name!r} in the configuration"
+            raise CommandError(RetCode.UNKNOWN_ACCOUNT, text)
+
+
+async def explained(work: Awaitable[Reloaded | Changed]) -> Reloaded | Changed:
+    """Return what `work` returns; mistakes become a refusal with every one of them in its data.
+
+    Raises:
+        CommandError: it was refused.
+    """
+    try:
+        return await work
+    except ConfigError as exc:
+        named = "; ".join(map(str, exc.problems[:_MAX_NAMED]))
+        more = len(exc.problems) - _MAX_NAMED
+        text = f"nothing was changed: {named}" + (f"; and {more} more" if more > 0 else "")
+        data = {"problems": exc.problems}
+        raise CommandError(RetCode.CONFIG_REFUSED, text, data=data) from exc
+
+
+def _wanted(request: Request) -> Wanted:
+    params: Mapping[str, Any] = request.params
+    if request.account is not None:
+        params = {**params, "account": request.account}
+    try:
+        wanted = msgspec.convert(params, Wanted)
+    except msgspec.ValidationError as exc:  # its text names types and places, never values
+        raise CommandError(RetCode.BAD_PARAM, f"params: {exc}") from None
+    if twice := sorted(wanted.config.keys() & wanted.secrets.keys()):
+        text = f"{', '.join(twice)}: in `config` and in `secrets`"
+        raise CommandError(RetCode.BAD_PARAM, text)
+    return wanted
+
+
+def _differing(running: SupervisorSettings, wanted: SupervisorSettings) -> list[str]:
+    """Return the keys of the file that differ."""
+    fields = [field.name for field in msgspec.structs.fields(SupervisorSettings)]
+    return [
+        f"supervisor.{name.replace('endpoints', 'endpoint')}"
+        for name in fields
+        if getattr(running, name) != getattr(wanted, name)
+    ]

@@ -1,0 +1,173 @@
+"""Where the accounts of a running supervisor come from: a file that can be read again, and commands over it.
+
+What is read and checked becomes a `Candidate`; only one that is adopted counts. So a mistake changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from longwire.config import Config, Describer, Overlay, from_mapping, parsed
+from longwire.config.overlay import accounts_of, pinned
+from longwire_protocol.declaration import ConnectorSpec
+from longwire_protocol.errors import ConfigError
+
+Specs = Mapping[str, ConnectorSpec]
+
+
+class Asker(Protocol):
+    """Asks interpreters for their connectors; see `Describer`."""
+
+    def __call__(self, python: str | None = None) -> Specs:
+        """Return them by name. Raises ConfigError."""
+        ...
+
+    def interrupt(self) -> None:
+        """Have all questions fail."""
+        ...
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A configuration that passed every check, and what it was made of."""
+
+    config: Config
+    file: Mapping[str, Any]
+    overlay: Overlay
+    specs: dict[str | None, Specs]
+
+
+class Configuration:
+    """The file's layer, and over it what commands changed.
+
+    Args:
+        file: what the file holds, or a host's mapping of the same shape; not checked.
+        base: the folder from which relative paths count.
+        environ: where `env:` secrets are.
+        read: reads the file again; `None` where there is none.
+        asker: makes who asks interpreters for their connectors.
+
+    Raises:
+        ConfigError: with every mistake found.
+    """
+
+    def __init__(
+        self,
+        file: Mapping[str, Any],
+        *,
+        base: Path,
+        environ: Mapping[str, str],
+        read: Callable[[], Mapping[str, Any]] | None = None,
+        asker: Callable[[], Asker] = Describer,
+    ) -> None:
+        self._base = base.absolute()
+        self._environ = environ
+        self._read = read
+        self._asker = asker
+        self._present = self._checked(file, Overlay(), asker(), {})
+
+    @classmethod
+    def of_file(cls, path: Path, *, environ: Mapping[str, str]) -> Configuration:
+        """Return that of a TOML file; blocks. Raises ConfigError."""
+        read = partial(parsed, path.absolute())
+        return cls(read(), base=path.absolute().parent, environ=environ, read=read)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._present.config
+
+    @property
+    def overlay(self) -> Overlay:
+        """What commands changed of the accounts."""
+        return self._present.overlay
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a file that can be read again."""
+        return self._read is not None
+
+    def is_as_in_the_file(self, name: str) -> bool:
+        """Say whether an account is what it would be after a restart of the supervisor."""
+        present = self._present
+        effective = accounts_of(present.overlay.laid_over(present.file))
+        return effective.get(name) == accounts_of(present.file).get(name)
+
+    def without(self, name: str) -> Overlay:
+        """Return what commands changed if this account is removed, too."""
+        return self._present.overlay.removed(name, file=self._present.file)
+
+    async def reread(self) -> Candidate:
+        """Read the file again, secrets and connectors too, and lay over it what commands changed.
+
+        Raises:
+            ConfigError: with every mistake found.
+        """
+        read = self._read
+        if read is None:
+            raise RuntimeError("there is no file to read again")
+        overlay = self._present.overlay
+
+        def work(ask: Asker) -> Candidate:
+            file = read()
+            kept = overlay.kept_over(file)
+            try:
+                return self._checked(file, kept, ask, {})
+            except ConfigError as exc:
+                raise ConfigError(kept.blamed(exc.problems)) from exc
+
+        return await self._in_thread(work)
+
+    async def changed(self, name: str, overlay: Overlay) -> Candidate:
+        """Look at another overlay, in which only the account `name` differs; nothing else is read again.
+
+        Raises:
+            ConfigError: with every mistake found.
+        """
+        present = self._present
+        return await self._in_thread(
+            lambda ask: self._checked(present.file, overlay, ask, dict(present.specs), only=name)
+        )
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Have it count."""
+        self._present = candidate
+
+    def _checked(
+        self,
+        file: Mapping[str, Any],
+        overlay: Overlay,
+        ask: Asker,
+        specs: dict[str | None, Specs],
+        *,
+        only: str | None = None,
+    ) -> Candidate:
+        """Return the configuration; `specs` is what is known of interpreters, and becomes more."""
+        problems = overlay.foreign_interpreters(file, base=self._base)
+        if problems:
+            raise ConfigError(problems)
+        values = overlay.laid_over(file)
+        if only is not None:
+            values = pinned(values, self.config, except_for=only)
+
+        def describe(python: str | None) -> Specs:
+            if python not in specs:
+                specs[python] = ask(python)
+            return specs[python]
+
+        config = from_mapping(values, base=self._base, specs=describe, environ=self._environ)
+        return Candidate(config, file, overlay, specs)
+
+    async def _in_thread(self, work: Callable[[Asker], Candidate]) -> Candidate:
+        """Do what blocks on a thread; bounded by the time that the connectors of an interpreter may take."""
+        ask = self._asker()
+        try:
+            return await asyncio.to_thread(work, ask)
+        except asyncio.CancelledError:
+            ask.interrupt()  # the thread would hold up the end of the process
+            raise
