@@ -119,18 +119,18 @@ class Incidents:
         while True:
             await self._news.wait()
             self._news.clear()
-            while self._waiting:
-                incident = next(iter(self._waiting.values()))
-                gone, self._gone = self._gone, []
-                try:
-                    await asyncio.to_thread(self._write, incident, gone)
-                    self._is_in_trouble = False
-                except OSError as exc:
-                    self._forget(incident)
-                    self._complain(str(exc))
+            batch, gone, self._gone = [*self._waiting.values()], self._gone, []
+            errors = await asyncio.to_thread(self._write, batch, gone)
+            for incident in batch:
                 if self._waiting.get(incident.id) is incident:
                     del self._waiting[incident.id]
-            self._is_written.set()
+                if incident.id in errors:
+                    self._forget(incident)
+            self._is_in_trouble = self._is_in_trouble and bool(errors)
+            if errors:
+                self._complain(next(iter(errors.values())))
+            if not self._waiting:
+                self._is_written.set()
 
     async def close(self) -> None:
         """Wait until all is written, unless the disk takes too long."""
@@ -170,10 +170,21 @@ class Incidents:
                     found.append(summary)
         return found
 
-    def _write(self, incident: Incident, gone: list[Summary]) -> None:
-        """Write it in one step as seen from outside, and remove others."""
+    def _write(self, batch: list[Incident], gone: list[Summary]) -> dict[str, str]:
+        """Write these, then remove those, some of them of the same batch; return what failed and why."""
+        errors: dict[str, str] = {}
+        for incident in batch:
+            try:
+                self._write_one(incident)
+            except OSError as exc:
+                errors[incident.id] = str(exc)
         for each in gone:
-            self._path(each.id).unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path(each.id).unlink(missing_ok=True)
+        return errors
+
+    def _write_one(self, incident: Incident) -> None:
+        """Write it in one step as seen from outside."""
         new = self._folder / f"{incident.id}.new"
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
