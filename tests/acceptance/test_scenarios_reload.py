@@ -72,10 +72,7 @@ async def by_verb(longwire: Longwire) -> dict[str, Any]:
 async def test_g3_a_reload_touches_only_the_accounts_that_changed(
     simulator: Simulator, longwire: Longwire, reload: Callable[[Longwire], Any]
 ) -> None:
-    """One account is changed, one added, one removed: the fourth keeps process and connection.
-
-    Alone: the SDKs have no configuration to read again; the program is restarted, and every bot with it.
-    """
+    """One account is changed, one added, one removed: the fourth keeps process and connection."""
     accounts = {
         name: lark(simulator.url, app)
         for name, app in {"kept": KEPT, "changed": CHANGED, "removed": REMOVED}.items()
@@ -167,10 +164,7 @@ async def test_g3_a_change_of_the_supervisors_own_settings_is_said_to_need_a_res
 async def test_g3_a_second_supervisor_on_the_same_data_says_who_holds_it_and_touches_nothing(
     longwire: Longwire, tmp_path: Path
 ) -> None:
-    """It ends with 75 at once, and the first one's accounts and clients do not notice.
-
-    Alone: the SDKs know nothing of each other; both connect, and the platform deals events out at random.
-    """
+    """It ends with 75 at once, and the first one's accounts and clients do not notice."""
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
