@@ -124,6 +124,25 @@ async def test_b9_another_app_under_the_same_name_is_another_bot(
     ]
 
 
+async def test_b9_an_account_that_was_removed_and_added_again_still_knows_who_it_is(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    """By command, without a restart of the supervisor, and while the platform tells nobody."""
+    longwire.configure({})
+    await longwire.start()
+    params = {"account": "bot", "config": lark(simulator.url, APP)}
+    await longwire.client.call("account.add", params)
+    await longwire.until_online("bot")
+    await simulator.inject_lark(mention("0"))
+    await messages(longwire, 1)
+    await longwire.client.call("account.remove", account="bot")
+    await simulator.fault(ApiHang(platform="lark", call="any"))
+    await longwire.client.call("account.add", params)
+    await simulator.inject_lark(mention("1"))
+    found = await messages(longwire, 2)
+    assert [facts(event) for event in found] == [(f"@Acme Bot {n}", True, BOT) for n in range(2)]
+
+
 async def test_b9_dingtalks_robot_is_known_by_its_first_message_and_its_code_over_a_restart(
     simulator: Simulator, longwire: Longwire
 ) -> None:

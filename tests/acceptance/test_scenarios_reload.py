@@ -419,3 +419,30 @@ async def test_g3_the_verbs_change_accounts_and_print_every_mistake(longwire: Lo
     assert sorted(line.split(": ")[1] for line in text.splitlines()) == ["accounts.b.nice", "accounts.b.typo"]
     for arguments in (("add", "a"), ("remove", "c"), ("update", "c")):
         assert (await run(longwire, "accounts", *arguments))[0] == 64
+
+
+async def test_g3_updates_in_quick_succession_are_limited_as_restarts_are(longwire: Longwire) -> None:
+    """Each is a new connection for the platform; one that changes nothing costs nothing."""
+    longwire.configure({"a": LOOPBACK})
+    await longwire.start()
+    await longwire.until_online()
+
+    async def update(**keys: Any) -> Any:
+        return await longwire.client.call("account.update", {"config": keys}, account="a")
+
+    for nice in (1, 2, 3):
+        for _ in range(2):
+            await update(nice=nice)
+        await until(lambda nice=nice: has_nice(longwire, nice), what="it is started anew")  # type: ignore[misc]
+    with pytest.raises(CommandError) as refusal:
+        await update(nice=4)
+    assert (refusal.value.retcode, refusal.value.retryable) == (RetCode.SATURATED, True)
+    assert refusal.value.retry_after_ms is not None
+    assert await has_nice(longwire, 3)
+    with pytest.raises(CommandError, match="every tenant"):
+        await longwire.client.call("config.reload", tenant="default")
+
+
+async def has_nice(longwire: Longwire, nice: int) -> bool:
+    account = await longwire.account("a")
+    return (account["state"], account["limits"]["nice"]) == ("online", nice)
