@@ -20,6 +20,8 @@ class Bot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     id: str
     name: str | None = None
+    code: str | None = None
+    """What calls of the platform name it by, where that is not `id`: DingTalk's robotCode."""
 
 
 class Chat(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

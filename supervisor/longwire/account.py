@@ -39,6 +39,8 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     why: LinkFailure | None = None
     """Of the delay that runs until `retry_at`."""
     bot: Bot | None = None
+    app: str | None = None
+    """Whose identity `bot` is; see `AccountConfig.app`."""
 
 
 _TOO_LATE = LinkFailure(fault=Fault.TRANSIENT, reason="successor_timeout", message="not online in time")
@@ -81,6 +83,8 @@ class Account:
             is_overlap_allowed=config.is_overlap_allowed,
         )
         self._life = Life(since=self._loop.time(), failures=memory.failures)
+        if memory.app != config.app:  # another bot under the same name
+            memory = msgspec.structs.replace(memory, bot=None, app=config.app)
         self._memory = memory
         self._present: Incarnation | None = None
         """Whose state is the account's."""
@@ -116,7 +120,7 @@ class Account:
     @property
     def memory(self) -> Memory:
         """What its successor should know: who the bot is; not the failures of another configuration."""
-        return Memory(bot=self._memory.bot)
+        return Memory(bot=self._memory.bot, app=self._memory.app)
 
     @property
     def is_up(self) -> bool:
@@ -403,6 +407,7 @@ class Account:
             retry_at=None if retry_at is None else self._wall(retry_at),
             why=None if retry_at is None else self._life.why,
             bot=bot or self._memory.bot,
+            app=self._memory.app,
         )
         if memory.failures != self._memory.failures or memory.bot != self._memory.bot:
             self._premises.states.put_state(MEMORY_PREFIX + self.name, memory)

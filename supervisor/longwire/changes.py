@@ -119,8 +119,12 @@ class Changer:
             overlay = self._configuration.overlay.added(wanted.account, wanted.table())
             return await self._change(request, wanted.account, overlay)
 
-    async def update(self, request: Request) -> Changed:
+    async def update(self, request: Request, *, before_restart: Callable[[str], None]) -> Changed:
         """Lay keys over an account, by the same params; a key that is `None` goes.
+
+        Args:
+            request: see there.
+            before_restart: told the account if it differs, before it is started anew. Raises CommandError.
 
         Raises:
             ConfigError: with every mistake found; nothing was changed.
@@ -130,7 +134,7 @@ class Changer:
         async with self._turn:
             self._refuse_unknown(wanted.account, request.tenant)
             overlay = self._configuration.overlay.updated(wanted.account, wanted.table())
-            return await self._change(request, wanted.account, overlay)
+            return await self._change(request, wanted.account, overlay, before_restart=before_restart)
 
     async def remove(self, request: Request) -> Changed:
         """Have an account no more; it is stopped, and gone from `status` when its process is.
@@ -145,12 +149,21 @@ class Changer:
             self._refuse_unknown(wanted.account, request.tenant)
             return await self._change(request, wanted.account, self._configuration.without(wanted.account))
 
-    async def _change(self, request: Request, name: str, overlay: Overlay) -> Changed:
+    async def _change(
+        self,
+        request: Request,
+        name: str,
+        overlay: Overlay,
+        *,
+        before_restart: Callable[[str], None] | None = None,
+    ) -> Changed:
         candidate = await self._configuration.changed(name, overlay)
         account = candidate.config.accounts.get(name)
         if account is not None and request.tenant not in {None, account.tenant}:
             text = f"the request is of the tenant {request.tenant!r}, so the account must be, too"
             raise ConfigError([Problem(f"accounts.{name}.tenant", text)])
+        if before_restart is not None and account != self._configuration.config.accounts[name]:
+            before_restart(name)
         changes = self._adopt(candidate)
         _log.info(
             "account_configured",

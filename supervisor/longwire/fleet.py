@@ -132,10 +132,10 @@ class Fleet:
 
     def _replace(self, old: Account, config: AccountConfig | None, *, is_wanted: bool) -> None:
         """Put an account with the new configuration in the place of one that is stopped."""
+        self._memories[MEMORY_PREFIX + old.name] = old.memory
         if config is None:
             del self.accounts[old.name]
             return
-        self._memories[MEMORY_PREFIX + old.name] = old.memory
         account = self._make(config)
         if is_wanted:
             account.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -208,7 +209,12 @@ class Service:
         return await self._change(request, self._realm.changer.add)
 
     async def _account_update(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return await self._change(request, self._realm.changer.update)
+        def spend(name: str) -> None:
+            account = self._realm.accounts.get(name)
+            if account is not None and account.state is not State.STOPPED:
+                self._spend_restart(account)
+
+        return await self._change(request, partial(self._realm.changer.update, before_restart=spend))
 
     async def _account_remove(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return await self._change(request, self._realm.changer.remove)

@@ -72,10 +72,7 @@ async def by_verb(longwire: Longwire) -> dict[str, Any]:
 async def test_g3_a_reload_touches_only_the_accounts_that_changed(
     simulator: Simulator, longwire: Longwire, reload: Callable[[Longwire], Any]
 ) -> None:
-    """One account is changed, one added, one removed: the fourth keeps process and connection.
-
-    Alone: the SDKs have no configuration to read again; the program is restarted, and every bot with it.
-    """
+    """One account is changed, one added, one removed: the fourth keeps process and connection."""
     accounts = {
         name: lark(simulator.url, app)
         for name, app in {"kept": KEPT, "changed": CHANGED, "removed": REMOVED}.items()
@@ -167,10 +164,7 @@ async def test_g3_a_change_of_the_supervisors_own_settings_is_said_to_need_a_res
 async def test_g3_a_second_supervisor_on_the_same_data_says_who_holds_it_and_touches_nothing(
     longwire: Longwire, tmp_path: Path
 ) -> None:
-    """It ends with 75 at once, and the first one's accounts and clients do not notice.
-
-    Alone: the SDKs know nothing of each other; both connect, and the platform deals events out at random.
-    """
+    """It ends with 75 at once, and the first one's accounts and clients do not notice."""
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
@@ -425,3 +419,30 @@ async def test_g3_the_verbs_change_accounts_and_print_every_mistake(longwire: Lo
     assert sorted(line.split(": ")[1] for line in text.splitlines()) == ["accounts.b.nice", "accounts.b.typo"]
     for arguments in (("add", "a"), ("remove", "c"), ("update", "c")):
         assert (await run(longwire, "accounts", *arguments))[0] == 64
+
+
+async def test_g3_updates_in_quick_succession_are_limited_as_restarts_are(longwire: Longwire) -> None:
+    """Each is a new connection for the platform; one that changes nothing costs nothing."""
+    longwire.configure({"a": LOOPBACK})
+    await longwire.start()
+    await longwire.until_online()
+
+    async def update(**keys: Any) -> Any:
+        return await longwire.client.call("account.update", {"config": keys}, account="a")
+
+    for nice in (1, 2, 3):
+        for _ in range(2):
+            await update(nice=nice)
+        await until(lambda nice=nice: has_nice(longwire, nice), what="it is started anew")  # type: ignore[misc]
+    with pytest.raises(CommandError) as refusal:
+        await update(nice=4)
+    assert (refusal.value.retcode, refusal.value.retryable) == (RetCode.SATURATED, True)
+    assert refusal.value.retry_after_ms is not None
+    assert await has_nice(longwire, 3)
+    with pytest.raises(CommandError, match="every tenant"):
+        await longwire.client.call("config.reload", tenant="default")
+
+
+async def has_nice(longwire: Longwire, nice: int) -> bool:
+    account = await longwire.account("a")
+    return (account["state"], account["limits"]["nice"]) == ("online", nice)

@@ -29,7 +29,7 @@ async def test_messages_come_in_order_and_are_acknowledged(rig: Rig) -> None:
         assert [event.dedup_key for event in link.events] == [f"m:{given}" for given in ids]
         await rig.reaches(lambda state: state.acked == 200)
     event = link.events[0]
-    assert event.bot == rig.host.bot == Bot(id=f"$:LWCP_v1:${APP}==")
+    assert event.bot == rig.host.bot == Bot(id=f"$:LWCP_v1:${APP}==", code=APP)
     assert "sendBySession" not in repr(event)
     assert link.frames == 200
     assert {record.ack_data for record in await rig.admin.deliveries("dingtalk")} == {'{"response": null}'}

@@ -44,6 +44,7 @@ NOT_IN_THE_FILE = {
     "is_link_timeout_explicit",
     "account",
     "platform",
+    "app",
     "methods",
     "is_overlap_allowed",
     "settings",

@@ -39,7 +39,7 @@ class DingTalkConnector(Connector):
     def __init__(self, options: DingTalkOptions, host: Host) -> None:
         self._options = options
         self._host = host
-        self._memory = Memory(allows_http=is_loopback_http(options.base))
+        self._memory = Memory(allows_http=is_loopback_http(options.base), bot=host.bot)
         self._sending: Sending | None = None
 
     @classmethod
@@ -72,7 +72,8 @@ class DingTalkConnector(Connector):
             from longwire_connectors.dingtalk.sending import Sending  # noqa: PLC0415
 
             self._sending = Sending(self._options, self._memory.webhooks)
-        return await self._sending.create(params, robot_code=self._memory.robot_code)
+        bot = self._memory.bot
+        return await self._sending.create(params, robot_code=bot.code if bot else None)
 
     async def close(self) -> None:
         """See `Connector.close`."""

@@ -1,8 +1,8 @@
-"""What one account's frames teach, kept over its connections in this process."""
+"""What one account's frames teach, kept over its connections; who the bot is, over its processes too."""
 
 from __future__ import annotations
 
-from longwire_connectors.dingtalk.normalise import Frame, bot_of, robot_code_of, session_of
+from longwire_connectors.dingtalk.normalise import Frame, bot_of, session_of
 from longwire_connectors.dingtalk.webhooks import Webhooks
 from longwire_protocol.event import Bot
 
@@ -12,17 +12,16 @@ class Memory:
 
     Args:
         allows_http: take session webhooks over plain HTTP to this machine, for a simulator.
+        bot: who the bot is, if an earlier process found out.
     """
 
-    def __init__(self, *, allows_http: bool) -> None:
-        self.bot: Bot | None = None
-        self.robot_code: str | None = None
+    def __init__(self, *, allows_http: bool, bot: Bot | None) -> None:
+        self.bot = bot
         self.webhooks = Webhooks(allows_http=allows_http)
 
     def learn(self, frame: Frame, *, now: float) -> None:
         """Remember what a frame tells; `now` in seconds of a clock that never goes back."""
-        self.bot = bot_of(frame) or self.bot
-        self.robot_code = robot_code_of(frame) or self.robot_code
+        self.bot = bot_of(frame, known=self.bot)
         session = session_of(frame)
         if session is not None:
             self.webhooks.learn(session, now=now)

@@ -84,15 +84,14 @@ def is_understood(event: Event) -> bool:
     return event.type != RAW or as_map(event.raw["data"]).get("msgtype") == _NOT_FOR_ROBOTS
 
 
-def bot_of(frame: Frame) -> Bot | None:
-    """Return who the robot is, if the frame tells."""
-    given = as_text(frame.fields.get("chatbotUserId")) if frame.topic == ROBOT_TOPIC else None
-    return Bot(id=given) if given else None
-
-
-def robot_code_of(frame: Frame) -> str | None:
-    """Return the robot's code for OpenAPI, if the frame tells."""
-    return as_text(frame.fields.get("robotCode")) if frame.topic == ROBOT_TOPIC else None
+def bot_of(frame: Frame, *, known: Bot | None) -> Bot | None:
+    """Return who the robot is, by what the frame tells and, where it tells nothing, by what was known."""
+    fields = frame.fields if frame.topic == ROBOT_TOPIC else {}
+    given = as_text(fields.get("chatbotUserId")) or (known.id if known else None)
+    if given is None:
+        return None
+    known_code = known.code if known and known.id == given else None
+    return Bot(id=given, code=as_text(fields.get("robotCode")) or known_code)
 
 
 def session_of(frame: Frame) -> Session | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -113,6 +113,8 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
         self._are_timings_new = asyncio.Event()
         self.on_answer: Callable[[], None] = _nothing
         """Called with each data frame: the platform spoke."""
+        self.before_event: Callable[[], Awaitable[object]] = _no_wait
+        """Awaited before an event is made of a data frame; frames go on in the order in which they came."""
         self.on_pong: Callable[[], None] = _nothing
         """Called with each Lark pong, once its timings are in force."""
         # Sweeps a cache that is not used any more; as a task of no one's it outlives the loop (L13).
@@ -216,6 +218,7 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
 
     async def _handle_data_frame(self, frame: Any) -> None:
         self.on_answer()
+        await self.before_event()
         await super()._handle_data_frame(frame)
         _understood()
 
@@ -261,4 +264,8 @@ def _understood() -> None:
 
 
 def _nothing() -> None:
+    return
+
+
+async def _no_wait() -> None:
     return

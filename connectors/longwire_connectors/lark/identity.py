@@ -1,4 +1,6 @@
-"""Who the bot is: asked of the platform in the background, never waited for.
+"""Who the bot is: asked of the platform in the background; the link does not wait for it.
+
+Events do, for a moment, where nobody knows it yet: a mention in the first of them is recognised, too.
 
 By a blocking call on a thread: `aiohttp` would cost each child 6 MB for this one question, also those that
 never send.
@@ -28,6 +30,10 @@ KNOWN_PAUSE_S = 30.0
 """Before the first try where an earlier incarnation told who the bot is: at most its name is new, so it need
 not add to the rush of a start."""
 
+HOLD_S = 1.5
+"""How long events are held for the first answer. Half of the 3 s in which Lark wants its ack; two calls take
+some 0.1 s, and a platform that hangs or refuses must not cost more than a delay."""
+
 _log = logging.getLogger(__name__)
 
 Call = Callable[..., webcall.Reply]
@@ -46,8 +52,20 @@ class _Info(msgspec.Struct):
     bot: _Bot
 
 
-async def tell_identity(options: LarkOptions, *, host: Host) -> None:
-    """Ask who the bot is until it is known or not worth asking; tell the host. Raises nothing."""
+async def introduce(options: LarkOptions, *, host: Host, done: asyncio.Event) -> None:
+    """Ask who the bot is until it is known or not worth asking; tell the host. Raises nothing.
+
+    `done` is set as soon as no event needs to wait for it any more.
+    """
+    alarm = asyncio.get_running_loop().call_later(HOLD_S, done.set)
+    try:
+        await _tell_identity(options, host=host, tried=done.set)
+    finally:
+        alarm.cancel()
+        done.set()
+
+
+async def _tell_identity(options: LarkOptions, *, host: Host, tried: Callable[[], None]) -> None:
     ask = partial(ask_identity, options)
     for number, pause_s in enumerate(PAUSES_S):
         await asyncio.sleep(KNOWN_PAUSE_S if number == 0 and host.bot is not None else pause_s)
@@ -58,6 +76,8 @@ async def tell_identity(options: LarkOptions, *, host: Host) -> None:
         else:
             host.identify(bot)
             return
+        finally:
+            tried()
 
 
 def ask_identity(options: LarkOptions, *, call: Call = webcall.call) -> Bot:

@@ -18,7 +18,7 @@ from longwire_connectors.base import Host, Link
 from longwire_connectors.lark import errors
 from longwire_connectors.lark.client import DISCOVERY_BUSY, DISCOVERY_REFUSED, LarkClient
 from longwire_connectors.lark.errors import Failures
-from longwire_connectors.lark.identity import tell_identity
+from longwire_connectors.lark.identity import introduce
 from longwire_connectors.lark.inflight import Inflight
 from longwire_connectors.lark.liveness import PlatformProof, first_answer_s, window_s
 from longwire_connectors.lark.options import LarkOptions
@@ -124,6 +124,9 @@ class _Service:
         self._link = link
         self._frames = frames
         self._proven = asyncio.Event()
+        self._introduced = asyncio.Event()
+        """Whether events need not wait for the bot's identity."""
+        self._held = asyncio.Lock()
         first_s = first_answer_s(self._account, interval_s=client.interval_s)
         self._socket_proof = SocketProof(
             timeout_s=self._account.link_timeout_s, on_pong=link.pong, first_within_s=first_s
@@ -131,6 +134,8 @@ class _Service:
         self._platform_proof = PlatformProof(limit_s=first_s)
         client.on_answer = self._answered
         client.on_pong = self._ponged
+        if host.bot is None:
+            client.before_event = self._introduction
 
     async def run(self, failures: Failures, options: LarkOptions) -> LinkFailure:
         """Return why the connection ended."""
@@ -183,7 +188,15 @@ class _Service:
 
     async def _identify(self, options: LarkOptions) -> None:
         await self._proven.wait()
-        await tell_identity(options, host=self._host)
+        await introduce(options, host=self._host, done=self._introduced)
+
+    async def _introduction(self) -> None:
+        """Wait for the bot's identity, or until it is not worth it.
+
+        One after the other: a frame that comes just as the event is set would overtake those that wait.
+        """
+        async with self._held:
+            await self._introduced.wait()
 
     def _answered(self) -> None:
         """Note a data frame: the platform speaks, so the link is up; its age is counted by pongs alone."""

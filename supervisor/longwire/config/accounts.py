@@ -39,9 +39,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     def finished(self) -> AccountConfig:
         """Return the account; only after nothing was found wrong with the configuration."""
+        app = self.options.get(self.spec.identity or "")
         return AccountConfig(
             account=self.name,
             connector=self.spec.name,
+            app=app if isinstance(app, str) else None,
             platform=self.spec.platform,
             methods=self.spec.methods,
             is_overlap_allowed=self.spec.is_overlap_allowed,

@@ -153,6 +153,10 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     """`platform` of its events, as the connector declares it."""
 
+    app: str | None = None
+    """Its app's name on the platform, which says whether it is still the same bot; `None` where the connector
+    has none, or where that is a secret."""
+
     methods: tuple[str, ...] = ()
     """Commands that the connector knows."""
 

@@ -12,7 +12,6 @@ from longwire_connectors.dingtalk.normalise import (
     Frame,
     bot_of,
     is_understood,
-    robot_code_of,
     session_of,
     to_event,
 )
@@ -243,25 +242,37 @@ def test_an_event_is_known_by_its_event_id() -> None:
 
 def test_only_robot_messages_tell_of_bot_and_chat() -> None:
     frame = robot()
-    assert bot_of(frame) == Bot(id="$:LWCP_v1:$5w23==")
-    assert robot_code_of(frame) == "dinguqpp3"
+    bot = Bot(id="$:LWCP_v1:$5w23==", code="dinguqpp3")
+    assert bot_of(frame, known=None) == bot_of(frame, known=Bot(id="another", code="other")) == bot
     session = session_of(frame)
     assert session is not None
     assert (session.life_s, session.staff_id) == (pytest.approx(5400.273), "030008551219215")
     event = Frame(type=EVENT, headers={"topic": "*"}, data=CAPTURED)
-    assert (bot_of(event), robot_code_of(event), session_of(event)) == (None, None, None)
-    assert bot_of(robot(chatbotUserId=...)) is None
+    assert (bot_of(event, known=None), session_of(event)) == (None, None)
+    assert bot_of(robot(chatbotUserId=...), known=None) is None
     without_end = session_of(robot(sessionWebhookExpiredTime=..., senderStaffId=..., senderId=...))
     assert without_end is not None
     assert (without_end.life_s, without_end.sender) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("told", "known", "bot"),
+    [
+        (robot(robotCode=...), Bot(id="$:LWCP_v1:$5w23==", code="c"), Bot(id="$:LWCP_v1:$5w23==", code="c")),
+        (robot(robotCode=...), Bot(id="another", code="c"), Bot(id="$:LWCP_v1:$5w23==")),
+        (robot(chatbotUserId=...), Bot(id="b", code="c"), Bot(id="b", code="dinguqpp3")),
+        (Frame(type=EVENT, headers={}, data={}), Bot(id="b", code="c"), Bot(id="b", code="c")),
+    ],
+)
+def test_what_a_frame_does_not_tell_of_the_bot_stays_known(told: Frame, known: Bot, bot: Bot) -> None:
+    assert bot_of(told, known=known) == bot
+
+
 def test_the_memory_keeps_what_frames_teach() -> None:
-    memory = Memory(allows_http=False)
+    memory = Memory(allows_http=False, bot=None)
     memory.learn(robot(), now=0.0)
     memory.learn(Frame(type=EVENT, headers={}, data={}), now=1.0)
-    assert memory.bot == Bot(id="$:LWCP_v1:$5w23==")
-    assert memory.robot_code == "dinguqpp3"
+    assert memory.bot == Bot(id="$:LWCP_v1:$5w23==", code="dinguqpp3")
     found = memory.webhooks.find("cid8tfOR+7uip==", user=None, now=2.0)
     assert found == CAPTURED["sessionWebhook"]
 
