@@ -8,11 +8,12 @@ stderr. One connector that cannot be imported is reported as such and harms no o
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any, BinaryIO, cast
 
 import msgspec
@@ -27,6 +28,7 @@ from longwire_protocol.declaration import (
     Description,
     OptionSpec,
     OptionType,
+    Requirement,
 )
 from longwire_protocol.version import CHILD_PROTOCOL, __version__
 
@@ -63,7 +65,10 @@ def _describe(name: str, claims: list[EntryPoint]) -> ConnectorSpec:
             name=name, distribution=owners, error="several distributions define it; uninstall all but one"
         )
     try:
-        return spec(name, _declaration(claims[0].load()), distribution=owners)
+        declaration = _declaration(claims[0].load())
+        described = spec(name, declaration, distribution=owners)
+        found = requirements(claims[0].dist.requires or [] if claims[0].dist else [], declaration.extra)
+        return msgspec.structs.replace(described, requirements=found)
     except (Exception, SystemExit) as exc:  # noqa: BLE001 - foreign code; its error is the answer
         return ConnectorSpec(name=name, distribution=owners, error=f"{type(exc).__name__}: {exc}")
 
@@ -71,6 +76,24 @@ def _describe(name: str, claims: list[EntryPoint]) -> ConnectorSpec:
 def _distribution(entry_point: EntryPoint) -> str:
     dist = entry_point.dist
     return f"{dist.name} {dist.version}" if dist is not None else "unknown"
+
+
+def requirements(written: Iterable[str], extra: str | None) -> tuple[Requirement, ...]:
+    """Return what an extra of a distribution installs, as its metadata has it, and what is there of that."""
+    marker = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra or '')}['\"]")
+    wanted = [line.partition(";")[0].strip() for line in written if marker.search(line)]
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in wanted]
+    return tuple(
+        Requirement(name=name, wanted=text, installed=_installed(name))
+        for name, text in zip(names, wanted, strict=True)
+    )
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _declaration(loaded: object) -> Declaration:

@@ -61,6 +61,16 @@ class OptionSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether it may be written `env:NAME` or `file:PATH`, and must never be shown."""
 
 
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
+    """A distribution that a connector's SDK consists of."""
+
+    name: str
+    wanted: str
+    """As pip understands it, `websockets<16,>=13`."""
+    installed: str | None
+    """The version that is there."""
+
+
 class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A connector, or why there is none under this name."""
 
@@ -75,6 +85,8 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     identity: str | None = None
     extra: str | None = None
     methods: tuple[str, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    """What its extra installs, by the distribution that defines it."""
     is_forkable: bool = False
     is_overlap_allowed: bool = False
     backoff_initial_s: float = 0.1

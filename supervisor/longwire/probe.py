@@ -59,6 +59,15 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """By how much this machine's clock is ahead of the platform's, to about a second."""
     took_s: float | None = None
 
+    def __str__(self) -> str:
+        """What came of it, for people, without what to do."""
+        if not self.was_tried:
+            return f"{self.account}: nothing to try; the connector {self.connector} has no credentials"
+        if self.ok:
+            return f"{self.account}: accepted, {self.took_s or 0.0:.2f} s"
+        code = f" ({self.error_code})" if self.error_code else ""
+        return f"{self.account}: {self.reason}{code}: {self.message}"
+
 
 class Prober:
     """Tries accounts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.longwire import Longwire, dingtalk, lark
@@ -11,6 +12,7 @@ from harness.simulator import Simulator
 from harness.waiting import until
 from longwire_connectors.simulator.fault_kinds import DingTalkOpenStatus, LarkDiscoveryStatus
 
+PLUGINS = str(Path(__file__).parent.parent / "plugins")
 APPS = {"bot": ("lark", "cli_00000000000000aa"), "ding": ("dingtalk", "dingscenario")}
 ATTEMPTS = 30
 """More than are said one by one."""
@@ -74,3 +76,27 @@ async def test_b4_c1_an_outage_says_one_line_an_attempt_at_most_and_counts_what_
         assert len(lines_of(kept, name, since=0)) <= len(lines_of(lines, name, since=0))
     on_disk = (longwire.folder / "var" / "log.jsonl").read_text()
     assert [app for _, app in APPS.values() if f"secret-of-{app}" in longwire.log() + on_disk] == []
+
+
+async def test_g10_a_child_that_repeats_itself_is_heard_and_counted_and_its_errors_are_not_hidden(
+    longwire: Longwire,
+) -> None:
+    longwire.configure({"bad": {"connector": "misbehaving"}})
+    await longwire.start(log_level="info", env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    longwire.allowed |= {"Traceback"}
+    await longwire.client.call("message.create", {"chat": "c", "text": "repeat"}, account="bad")
+
+    async def heard() -> bool:
+        return any(line["level"] == "error" for line in longwire.log_events("same_again"))
+
+    await until(heard, what="the error is in the log")
+    kept = (await longwire.client.call("logs.tail", {"account": "bad", "lines": 1000}))["lines"]
+    await longwire.stop()
+    repeated = [line for line in longwire.log_events("same_again") if line["level"] == "warning"]
+    assert [line["number"] for line in repeated] == [*range(20)]
+    assert [line["number"] for line in kept if line.get("number") is not None] == [*range(20)]
+    assert [line["left_out"] for line in longwire.log_events("lines_left_out")] == [80]
+    (error,) = [line for line in longwire.log_events("same_again") if line["level"] == "error"]
+    assert "this one is news" in error["exception"]
+    assert len(longwire.log_events("output")) == 100, "what is printed has more room: a traceback is 50 lines"

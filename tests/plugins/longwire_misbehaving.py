@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ import msgspec
 
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_protocol.link import LinkFailure
+
+_log = logging.getLogger("misbehaving")
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,18 +61,27 @@ class Misbehaving(Connector):
             case "ignore sigterm":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case "flood" | "flood widely" | "repeat" as how:
+                self._talk(how)
+            case "environment":
+                return {"environ": dict(os.environ), "argv": sys.argv}
+        return {}
+
+    def _talk(self, how: str) -> None:
+        match how:
             case "flood":
                 for n in range(20_000):
                     sys.stdout.write(f"line {n} with {self._options.token}\n")
-                sys.stdout.flush()
             case "flood widely":
                 for n in range(600):  # each under a name of its own, for each name has a limit
                     text = f"line {n} with {self._options.token} {'.' * 16_000}"
                     sys.stdout.write(f'{{"event": "flood_{n}", "text": "{text}"}}\n')
-                sys.stdout.flush()
-            case "environment":
-                return {"environ": dict(os.environ), "argv": sys.argv}
-        return {}
+            case _:
+                for n in range(100):
+                    _log.warning("same_again", extra={"number": n})
+                    sys.stdout.write(f"again {n}\n")  # as SDKs do
+                _log.error("same_again", exc_info=RuntimeError("this one is news"))
+        sys.stdout.flush()
 
 
 def _wait_for_the_platform() -> None:

@@ -46,18 +46,7 @@ def _print(path: Path, found: Config | ConfigError, probed: Sequence[Checked]) -
         for problem in found.problems:
             click.echo(str(problem))
     for each in probed:
-        click.echo(printable(line(each)))
-
-
-def line(checked: Checked) -> str:
-    """Return what came of an account, for people."""
-    if not checked.was_tried:
-        return f"{checked.account}: nothing to try; the connector {checked.connector} has no credentials"
-    if checked.ok:
-        return f"{checked.account}: accepted, {checked.took_s:.2f} s"
-    code = f" ({checked.error_code})" if checked.error_code else ""
-    action = f" {checked.user_action}" if checked.user_action else ""
-    return f"{checked.account}: {checked.reason}{code}: {checked.message}.{action}"
+        click.echo(printable(f"{each}. {each.user_action}" if each.user_action else str(each)))
 
 
 def exit_code(probed: Sequence[Checked]) -> ExitCode:

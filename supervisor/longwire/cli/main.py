@@ -20,6 +20,7 @@ VERBS = {
     "run": Verb("longwire.cli.run:run", "Run the supervisor in the foreground.", without="rich"),
     "demo": Verb("longwire.cli.demo:demo", "Watch it work, and heal, against simulators."),
     "check": Verb("longwire.cli.check:check", "Check the configuration; every error at once."),
+    "doctor": Verb("longwire.cli.doctor:doctor", "Look for what is wrong, here and in the configuration."),
     "status": Verb("longwire.cli.status:status", "Show the supervisor and every account."),
     "accounts": Verb("longwire.cli.accounts:accounts", "List, show, steer and change accounts."),
     "reload": Verb("longwire.cli.reload:reload", "Have the configuration read again."),
