@@ -19,3 +19,4 @@ def impose(limits: ProcessLimits) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = limits.open_files if hard == resource.RLIM_INFINITY else min(limits.open_files, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core holds every secret of the account

@@ -24,6 +24,7 @@ import msgspec
 from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
+from longwire_connectors.discretion import discreet, secrets_of
 from longwire_connectors.handover import HandOverWindow
 from longwire_connectors.line import Line
 from longwire_protocol.channel import Sent
@@ -46,6 +47,7 @@ from longwire_protocol.frames import (
     ToChild,
 )
 from longwire_protocol.link import Fault, LinkFailure, LinkState
+from longwire_protocol.redaction import Redactor
 from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = logging.getLogger("longwire.child")
@@ -85,6 +87,7 @@ class Child:
             is_link_timeout_explicit=bootstrap.is_link_timeout_explicit,
         )
         self.bot: Bot | None = bootstrap.bot
+        self._redact = Redactor(secrets_of(bootstrap.options, connector_class.declaration.secrets))
         self._counters: Counter[str] = Counter()
         self._random = Random()  # noqa: S311  # ids are unique, not secret; the system's source costs 2 us each
         self._connector: Connector | None = None
@@ -273,7 +276,7 @@ class Child:
             self._attempt = None
             self._link = None
         if failure is not None:
-            self._tell(LinkLost(failure))
+            self._tell(LinkLost(discreet(failure, self._redact)))
 
     async def _end_link(self, reason: str | None) -> None:
         """Close the link and wait until it is closed; `None` for a stop, which needs no report."""

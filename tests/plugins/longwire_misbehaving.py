@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from longwire_protocol.link import LinkFailure
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str = "no-secret"
     slow_close_s: float = 0.0
+    at_start: Literal["", "exit", "hang"] = ""
 
 
 class Misbehaving(Connector):
@@ -31,6 +32,10 @@ class Misbehaving(Connector):
         self._host = host
 
     def load(self) -> str:
+        if self._options.at_start == "exit":
+            os._exit(3)
+        if self._options.at_start == "hang":
+            signal.pause()
         return "misbehaving 1.0"
 
     async def serve(self, link: Link) -> LinkFailure:

@@ -17,6 +17,7 @@ from longwire_connectors.simulator.admin_models import (
     Drop,
     FaultEntry,
     Faults,
+    GivenOut,
     Injected,
     InjectedIds,
     Redeliver,
@@ -52,6 +53,7 @@ class Admin:
         """Return what the admin plane answers to."""
         return [
             web.get("/_sim/state", self._state),
+            web.get("/_sim/secrets", self._secrets),
             web.post("/_sim/apps", self._register),
             web.post("/_sim/drop", self._drop),
             web.get("/_sim/faults", self._list_faults),
@@ -67,6 +69,10 @@ class Admin:
     async def _state(self, _: web.Request) -> web.Response:
         lark, dingtalk = self._lark.platform.states, self._dingtalk.platform.states
         return json_answer(State(lark=lark, dingtalk=dingtalk))
+
+    async def _secrets(self, _: web.Request) -> web.Response:
+        given = {*self._lark.platform.given_out, *self._dingtalk.platform.given_out}
+        return json_answer(GivenOut(values=sorted(given)))
 
     async def _register(self, request: web.Request) -> web.Response:
         body = await read_body(request, Register)
