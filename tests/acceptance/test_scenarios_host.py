@@ -59,6 +59,11 @@ def _targets(folder: Path) -> Iterator[str]:
 async def test_a5_after_a_hundred_starts_and_stops_the_parent_is_as_it_was(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """Threads, descriptors, processes and memory are counted from outside.
+
+    Alone: nothing can be stopped but the whole program, and of three bots in one program two failed with
+    «This event loop is already running».
+    """
     accounts = {f"lark-{n}": lark(simulator.url, f"cli_{n:016x}") for n in range(30)}
     accounts |= {f"ding-{n}": dingtalk(simulator.url, f"ding{n}") for n in range(4)}
     longwire.configure(accounts)
@@ -113,6 +118,11 @@ def cores_allowed() -> Iterator[None]:
 async def test_g6_no_secret_is_in_any_output_file_or_process(
     simulator: Simulator, longwire: Longwire, tmp_path: Path
 ) -> None:
+    """After well-used and refused credentials, hung and crashed processes, every output is searched.
+
+    Alone: access_key and ticket of each connection are in Lark's log, and DingTalk's ticket in its, at their
+    default levels.
+    """
     (tmp_path / "secret").write_text("secret-of-filed")
     longwire.configure(
         {
@@ -250,6 +260,11 @@ QUICK_S = 1.0
 async def test_g10_an_account_in_trouble_leaves_its_neighbours_alone(
     simulator: Simulator, longwire: Longwire, how: str
 ) -> None:
+    """A neighbour killed meanwhile is back at once, and commands are answered.
+
+    Alone: in a process each nothing is shared; in one program a handler of 5 s held up the acks and pings of
+    all (docs/platforms.md, L10).
+    """
     bad: dict[str, Any] = {"connector": "misbehaving", "backoff_initial_s": 0.05, "backoff_max_s": 0.1}
     bad["at_start"] = {"crash-loops": "exit", "hangs in start": "hang"}.get(how, "")
     app = "cli_00000000000000aa"
