@@ -231,17 +231,21 @@ async def test_b3_an_idle_link_with_pongs_is_left_alone(
     """
     await simulator.fault(LarkClientConfig(platform="lark", **GOOD))
     await simulator.fault(LarkPongConfig(platform="lark", **GOOD))
-    accounts = {"bot": lark(simulator.url, APP, link_timeout_s=3.0, heartbeat_timeout_s=2.0)}
+    apps = {"bot": APP, "strict": "cli_00000000000000bb"}
+    accounts = {name: lark(simulator.url, app, heartbeat_timeout_s=3.0) for name, app in apps.items()}
+    accounts["strict"]["link_timeout_s"] = 3.0  # the WebSocket's own pings are then as frequent as Lark's
     longwire.configure(accounts)
     await longwire.start()
     await longwire.until_online()
-    since = (await longwire.account("bot"))["since"]
+    since = {name: (await longwire.account(name))["since"] for name in apps}
 
     async def left_alone() -> bool:
-        account, state = await longwire.account("bot"), await _state(simulator)
-        seen = account["state"], account["restarts"], state.connections_total
-        assert seen == ("online", 0, 1), (account, state)
-        assert account["since"] - since < 1
-        return state.pongs >= pings
+        states = {name: await simulator.app_state("lark", app) for name, app in apps.items()}
+        for name, state in states.items():
+            account = await longwire.account(name)
+            seen = account["state"], account["restarts"], state.connections_total
+            assert seen == ("online", 0, 1), (account, state)
+            assert account["since"] - since[name] < 1
+        return all(state.pongs >= pings for state in states.values())
 
     await until(left_alone, what=f"{pings} pongs", deadline_s=pings * 3 + 40, every_s=0.2)
