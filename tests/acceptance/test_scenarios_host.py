@@ -256,6 +256,10 @@ QUICK_S = 1.0
 """A command's answer, and a neighbour's way back after a kill, on a noisy machine; both take some 20 ms."""
 
 
+KILLS = 3
+"""Some, as trouble comes and goes: a loop of crashes, a flood."""
+
+
 @pytest.mark.parametrize("how", ["crash-loops", "hangs in start", "floods its log", "ignores SIGTERM"])
 async def test_g10_an_account_in_trouble_leaves_its_neighbours_alone(
     simulator: Simulator, longwire: Longwire, how: str
@@ -276,13 +280,9 @@ async def test_g10_an_account_in_trouble_leaves_its_neighbours_alone(
     await longwire.until_online("lark", "ding")
     trouble = asyncio.create_task(_misbehave(longwire, how), name=how)
     await until(lambda: _is_in_trouble(longwire, how), what=f"it {how}")
-    pid = (await longwire.account("lark"))["pid"]
-    os.kill(pid, signal.SIGKILL)
-    begun = time.monotonic()
-    await until(lambda: _has_new_process(longwire, "lark", pid), what="the neighbour has a new process")
-    await longwire.until_online("lark")
-    assert time.monotonic() - begun < QUICK_S + SLACK_S
-    assert await _longest_command_s(longwire) < QUICK_S + SLACK_S
+    for _ in range(KILLS):
+        assert await _seconds_back(longwire) < QUICK_S + SLACK_S
+        assert await _longest_command_s(longwire) < QUICK_S + SLACK_S
     await simulator.inject_lark(LarkEvent(app=app, count=20))
     await until(lambda: _is_acked(simulator, app, 20), what="its events are stored and acked")
     state: State = await simulator.state()
@@ -291,6 +291,16 @@ async def test_g10_an_account_in_trouble_leaves_its_neighbours_alone(
     await asyncio.gather(trouble, return_exceptions=True)
     code, took = await longwire.stop()
     assert (code, took < 5 + SLACK_S) == (0, True)
+
+
+async def _seconds_back(longwire: Longwire) -> float:
+    """Kill the neighbour's process; return how long it takes to be online again."""
+    pid = (await longwire.account("lark"))["pid"]
+    os.kill(pid, signal.SIGKILL)
+    begun = time.monotonic()
+    await until(lambda: _has_new_process(longwire, "lark", pid), what="the neighbour has a new process")
+    await longwire.until_online("lark")
+    return time.monotonic() - begun
 
 
 async def _misbehave(longwire: Longwire, how: str) -> None:
