@@ -13,6 +13,7 @@ from setproctitle import setproctitle
 
 from longwire_connectors import childlog, limits
 from longwire_connectors.base import Connector
+from longwire_connectors.discretion import secrets_of
 from longwire_connectors.runtime import Child
 from longwire_protocol.declaration import ENTRY_POINT_GROUP
 from longwire_protocol.frames import Bootstrap
@@ -27,8 +28,7 @@ def live(data: bytes) -> None:
         limits.impose(bootstrap.limits)
     setproctitle(f"longwire: {bootstrap.account} ({bootstrap.connector})")
     connector_class = find_connector(bootstrap.connector)
-    options = bootstrap.options
-    secrets = [options[name] for name in connector_class.declaration.secrets if options.get(name)]
+    secrets = secrets_of(bootstrap.options, connector_class.declaration.secrets)
     childlog.configure(level=bootstrap.log_level, secrets=secrets)
     asyncio.run(Child(bootstrap, connector_class).run())
     logging.shutdown()

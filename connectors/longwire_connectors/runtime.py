@@ -24,6 +24,7 @@ import msgspec
 from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
 from longwire_connectors.commands import Commands
+from longwire_connectors.discretion import discreet, secrets_of
 from longwire_connectors.handover import HandOverWindow
 from longwire_connectors.line import Line
 from longwire_connectors.senders import Senders
@@ -48,6 +49,7 @@ from longwire_protocol.frames import (
     ToChild,
 )
 from longwire_protocol.link import Fault, LinkFailure, LinkState
+from longwire_protocol.redaction import Redactor
 from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = logging.getLogger("longwire.child")
@@ -88,6 +90,7 @@ class Child:
         )
         self.bot: Bot | None = bootstrap.bot
         self._senders = Senders(bootstrap.allow_senders)
+        self._redact = Redactor(secrets_of(bootstrap.options, connector_class.declaration.secrets))
         self._counters: Counter[str] = Counter()
         self._random = Random()  # noqa: S311  # ids are unique, not secret; the system's source costs 2 us each
         self._connector: Connector | None = None
@@ -289,7 +292,7 @@ class Child:
             self._attempt = None
             self._link = None
         if failure is not None:
-            self._tell(LinkLost(failure))
+            self._tell(LinkLost(discreet(failure, self._redact)))
 
     async def _end_link(self, reason: str | None) -> None:
         """Close the link and wait until it is closed; `None` for a stop, which needs no report."""

@@ -112,6 +112,10 @@ async def test_what_a_child_takes_is_in_its_status(longwire: Longwire) -> None:
 async def test_g4_a_lark_child_over_its_memory_has_a_successor_before_it_goes(
     simulator: Simulator, longwire: Longwire, isolation: str
 ) -> None:
+    """Planned, and without loss: the successor is online first.
+
+    Alone: by its code, it grows until the kernel kills it; the server sees 1006.
+    """
     account = lark(simulator.url, APP, connector="leaky-lark", isolation=isolation, memory_limit_mb=LIMIT_MB)
     before = await start(longwire, account)
     await simulator.inject_lark(LarkEvent(app=APP, text="{n}", count=1200, rate_per_s=100))
@@ -132,6 +136,10 @@ async def test_g4_a_lark_child_over_its_memory_has_a_successor_before_it_goes(
 async def test_g4_without_overlap_a_child_over_its_memory_drains_and_goes_first(
     simulator: Simulator, longwire: Longwire, isolation: str
 ) -> None:
+    """Where two connections are not allowed, the old one ends first.
+
+    Alone: by its code, it grows until the kernel kills it; the server sees 1006.
+    """
     account = lark(simulator.url, APP, connector="lone-lark", isolation=isolation, memory_limit_mb=LIMIT_MB)
     before = await start(longwire, account)
     await simulator.inject_lark(LarkEvent(app=APP, text="{n}", count=1200, rate_per_s=100))
@@ -148,7 +156,10 @@ async def test_g4_without_overlap_a_child_over_its_memory_drains_and_goes_first(
 async def test_g4_a_lark_child_whose_limit_is_too_low_is_replaced_once_and_the_operator_is_told(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Nothing but the real SDK: of a single child everything counts, and that is over the least limit."""
+    """Nothing but the real SDK: of a single child everything counts, and that is over the least limit.
+
+    Alone: by its code, it grows until the kernel kills it; the server sees 1006.
+    """
     before = await start(longwire, lark(simulator.url, APP), memory_limit_mb=16)
     await simulator.inject_lark(LarkEvent(app=APP, text="{n}", count=1000, rate_per_s=100))
     after = await until_replaced(longwire, before)
@@ -172,6 +183,10 @@ async def test_g4_a_lark_child_whose_limit_is_too_low_is_replaced_once_and_the_o
 async def test_g4_a_dingtalk_child_over_its_memory_never_has_two_links_and_waits_for_no_backoff(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """On DingTalk, which allows one connection.
+
+    Alone: by its code, it grows until the kernel kills it; the server sees 1006.
+    """
     account = dingtalk(simulator.url, "ding", connector="leaky-dingtalk", memory_limit_mb=LIMIT_MB)
     before = await start(longwire, account)
     await simulator.inject_dingtalk(DingTalkEvent(app="ding", kind="event", count=100, rate_per_s=20))
@@ -197,6 +212,10 @@ async def test_g4_a_dingtalk_child_over_its_memory_never_has_two_links_and_waits
 async def test_g4_a_child_that_leaves_no_room_for_two_goes_first(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """One that took twice its limit is not waited for.
+
+    Alone: by its code, it grows until the kernel kills it; the server sees 1006.
+    """
     account = lark(simulator.url, APP, connector="leaky-lark", memory_limit_mb=LIMIT_MB)
     before = await start(longwire, account)
     await take(longwire, f"leak {2 * LIMIT_MB}")

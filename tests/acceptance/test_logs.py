@@ -137,6 +137,11 @@ async def test_what_was_said_before_a_kill_can_be_read_afterwards(longwire: Long
 
 @pytest.mark.timeout(240)
 async def test_g10_a_child_that_floods_its_log_pushes_out_nobody_elses_lines(longwire: Longwire) -> None:
+    """The neighbours' lines stay, however much one writes.
+
+    Alone: in a process each nothing is shared; in one program a handler of 5 s held up the acks and pings of
+    all (docs/platforms.md, L10).
+    """
     await start(longwire)
     for _ in range(2):
         params = {"chat": "c", "text": "flood widely"}  # some 8 MiB each time, and 8 are kept in all

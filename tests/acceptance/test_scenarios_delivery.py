@@ -85,9 +85,14 @@ async def until_committed(longwire: Longwire, n: int) -> None:
     await until(look, what=f"{n} events are committed")
 
 
-async def test_an_event_that_always_fails_is_a_dead_letter_and_holds_up_its_own_chat_only(
+async def test_e4_an_event_that_always_fails_is_a_dead_letter_and_holds_up_its_own_chat_only(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """Tried again with growing delays, then put aside; the other chat goes on at once.
+
+    Alone: by its code, a handler that fails is acked with 500, and the platform tries four times in 7 h;
+    there are no dead letters.
+    """
     await online(longwire, simulator, max_attempts=3)
     await inject(simulator, "oc_a", "bad", "behind")
     await inject(simulator, "oc_b", "b1", "b2")
@@ -170,9 +175,14 @@ async def test_attempts_count_on_over_a_restart_of_the_supervisor(
     assert (event.delivery.attempt, event.delivery.redelivered) == (5, True)
 
 
-async def test_an_event_that_kills_its_subscriber_is_given_up_and_takes_no_other_along(
+async def test_e4_an_event_that_kills_its_subscriber_is_given_up_and_takes_no_other_along(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """A program that dies of one event, each time.
+
+    Alone: by its code, a handler that fails is acked with 500, and the platform tries four times in 7 h;
+    there are no dead letters.
+    """
     await online(longwire, simulator, max_attempts=3)
     for chat in ("oc_a", "oc_b"):
         await inject(simulator, chat, f"{chat} first")

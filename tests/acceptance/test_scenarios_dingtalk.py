@@ -22,7 +22,10 @@ async def app_state(simulator: Simulator) -> AppState:
 async def test_c2_a_server_that_closes_at_once_is_not_stormed(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A tenth of DingTalk's own times: 2 s and 30 s for 20 s and 300 s, six seconds for the first minute."""
+    """A tenth of DingTalk's own times: 2 s and 30 s for 20 s and 300 s, six seconds for the first minute.
+
+    Alone: 830 opens in 5 s on a busy machine, 2,194 on an idle one.
+    """
     await simulator.fault(AcceptThenClose(platform="dingtalk"))
     longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=2.0, backoff_max_s=30.0)})
     await longwire.start()
@@ -41,6 +44,11 @@ async def test_c2_a_server_that_closes_at_once_is_not_stormed(
 async def test_c4_a_stop_during_backoff_is_done_within_a_second(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """A stop long before the next attempt.
+
+    Alone: SIGINT while online: alive after 20 s. While the opening hung: one request in 30 s, and 10 s after
+    SIGINT still alive.
+    """
     await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=503))
     longwire.configure({"bot": dingtalk(simulator.url, APP)})
     await longwire.start()
@@ -52,6 +60,11 @@ async def test_c4_a_stop_during_backoff_is_done_within_a_second(
 async def test_c4_a_stop_while_the_opening_hangs_is_done_within_the_stop_timeout(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """A stop in the middle of an attempt.
+
+    Alone: SIGINT while online: alive after 20 s. While the opening hung: one request in 30 s, and 10 s after
+    SIGINT still alive.
+    """
     await simulator.fault(DiscoveryHang(platform="dingtalk"))
     longwire.configure({"bot": dingtalk(simulator.url, APP)})
     await longwire.start()
@@ -64,6 +77,10 @@ async def test_c4_a_stop_while_the_opening_hangs_is_done_within_the_stop_timeout
 
 
 async def test_c7_a_wrong_secret_parks_the_account(simulator: Simulator, longwire: Longwire) -> None:
+    """HTTP 401 is final: one attempt, and the operator is told what to do.
+
+    Alone: 5 attempts in 45 s with the wrong secret, for ever, and never an error to the program.
+    """
     await simulator.register("dingtalk", app=APP, secret="another-secret")
     longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=0.05)})
     await longwire.start()
@@ -77,6 +94,10 @@ async def test_c7_a_wrong_secret_parks_the_account(simulator: Simulator, longwir
 
 
 async def test_c7_a_system_error_with_status_400_is_retried(simulator: Simulator, longwire: Longwire) -> None:
+    """DingTalk's own trouble looks like a bad request, and is not taken for one.
+
+    Alone: 5 attempts in 45 s with the wrong secret, for ever, and never an error to the program.
+    """
     await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=400))
     longwire.configure({"bot": dingtalk(simulator.url, APP, backoff_initial_s=0.05)})
     await longwire.start()
@@ -92,6 +113,10 @@ async def test_c7_a_system_error_with_status_400_is_retried(simulator: Simulator
 async def test_c9_a_stop_works_though_the_sdk_swallows_cancellation(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """With 0.24.3, which catches what should end it.
+
+    Alone: cancelled once, it was not done after 30 s, and 10 s later it had a new connection.
+    """
     longwire.configure({"bot": dingtalk(simulator.url, APP)})
     await longwire.start()
     await longwire.until_online()

@@ -95,6 +95,10 @@ async def refused(longwire: Longwire, *words: str) -> None:
 
 
 async def test_e6_a_newer_journal_is_refused_by_an_older_longwire(longwire: Longwire) -> None:
+    """A journal of another version is left as it is.
+
+    Alone: there is no journal.
+    """
     await filled(longwire)
     with closing(sqlite3.connect(journal_of(longwire))) as database:
         database.execute("PRAGMA user_version = 4000")
@@ -102,6 +106,10 @@ async def test_e6_a_newer_journal_is_refused_by_an_older_longwire(longwire: Long
 
 
 async def test_e6_after_a_kill_everything_is_there(longwire: Longwire) -> None:
+    """A -wal left by a crash is read.
+
+    Alone: there is no journal.
+    """
     seqs = await filled(longwire, is_clean=False)
     assert sizes(longwire)[1] > 0
     await longwire.start()
@@ -111,6 +119,10 @@ async def test_e6_after_a_kill_everything_is_there(longwire: Longwire) -> None:
 async def test_e6_a_damaged_page_that_retention_needs_is_told_and_backup_says_what_to_do(
     longwire: Longwire, tmp_path: Path
 ) -> None:
+    """Damage where old events are removed.
+
+    Alone: there is no journal.
+    """
     await filled(longwire)
     page = await asyncio.to_thread(page_of_events, journal_of(longwire))
     with journal_of(longwire).open("r+b") as file:
@@ -137,6 +149,10 @@ def page_of_events(journal: Path) -> int:
 
 
 async def test_e6_a_truncated_journal_is_refused_and_what_is_left_can_be_saved(longwire: Longwire) -> None:
+    """A file that ends too early.
+
+    Alone: there is no journal.
+    """
     seqs = await filled(longwire)
     os.truncate(journal_of(longwire), journal_of(longwire).stat().st_size - 3 * 4096)
     await refused(longwire, "longwire recover", "backup")
@@ -155,6 +171,10 @@ async def test_e6_a_truncated_journal_is_refused_and_what_is_left_can_be_saved(l
 
 @pytest.mark.parametrize("data", [b"", b"garbage" * 5000, bytes(40960)], ids=["empty", "garbage", "zeros"])
 async def test_e6_what_is_no_journal_is_refused(longwire: Longwire, data: bytes) -> None:
+    """A file of something else.
+
+    Alone: there is no journal.
+    """
     await filled(longwire)
     journal_of(longwire).write_bytes(data)
     await refused(longwire)
@@ -164,12 +184,20 @@ async def test_e6_what_is_no_journal_is_refused(longwire: Longwire, data: bytes)
 
 
 async def test_e6_a_missing_log_is_refused(longwire: Longwire) -> None:
+    """A -wal that somebody removed.
+
+    Alone: there is no journal.
+    """
     await filled(longwire, is_clean=False)
     journal_of(longwire).with_name("journal.sqlite3-wal").unlink()
     await refused(longwire, "-wal is missing", "longwire recover")
 
 
 async def test_e6_a_flipped_bit_in_an_event_is_skipped_told_and_shown(longwire: Longwire) -> None:
+    """One damaged event costs itself and no other.
+
+    Alone: there is no journal.
+    """
     seqs = await filled(longwire)
     with closing(sqlite3.connect(journal_of(longwire))) as database, database:
         first, last = database.execute(
@@ -347,6 +375,10 @@ async def held_back_and_released(simulator: Simulator, longwire: Longwire, *, fu
 async def test_e2_a_file_that_may_not_grow_holds_back_acks_until_it_may(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """A limit on the journal's size while it is written.
+
+    Alone: by its code, nothing is stored, and the ack leaves as soon as the handler returns.
+    """
     longwire.configure({"bot": lark(simulator.url, APP)})
     await longwire.start()
     process = psutil.Process(longwire.program.pid)
@@ -367,6 +399,10 @@ async def test_e2_a_file_that_may_not_grow_holds_back_acks_until_it_may(
 async def test_e2_a_full_disk_holds_back_acks_until_there_is_room(
     simulator: Simulator, longwire: Longwire, small_disk: Path
 ) -> None:
+    """A file system without room.
+
+    Alone: by its code, nothing is stored, and the ack leaves as soon as the handler returns.
+    """
     longwire.configure(
         {"bot": lark(simulator.url, APP)}, data_dir=str(small_disk), endpoint=longwire.endpoint
     )

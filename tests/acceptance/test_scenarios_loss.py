@@ -80,6 +80,10 @@ async def test_e2_while_nothing_can_be_committed_no_ack_leaves_and_afterwards_no
     nothing_can_be_committed: Callable[[Longwire], AbstractAsyncContextManager[None]],
     reason: str,
 ) -> None:
+    """A disk that hangs, in several ways: no ack, told in status, and all there afterwards.
+
+    Alone: by its code, nothing is stored, and the ack leaves as soon as the handler returns.
+    """
     accounts = {
         "lark": lark(simulator.url, LARK_A),
         "ding": dingtalk(simulator.url, DING_A),
@@ -143,6 +147,10 @@ async def acks(simulator: Simulator) -> int:
 async def test_e3_redeliveries_after_15_s_5_min_1_h_and_6_h_are_recognised_also_by_the_next_supervisor(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """The platforms' whole ladders, scaled, with new event ids and over a restart.
+
+    Alone: the handler was called twice for one message id.
+    """
     longwire.configure({"lark": lark(simulator.url, LARK_A), "ding": dingtalk(simulator.url, DING_A)})
     await longwire.start()
     await longwire.until_online()
@@ -189,6 +197,10 @@ async def test_e3_redeliveries_after_15_s_5_min_1_h_and_6_h_are_recognised_also_
 async def test_e3_after_its_window_a_redelivery_is_an_event_again(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """What is older than the window is not recognised any more.
+
+    Alone: the handler was called twice for one message id.
+    """
     accounts = {
         "lark": lark(simulator.url, LARK_A),
         "flood": {"connector": "loopback", "rate_per_s": 30_000, "ids": "sequential"},
@@ -222,6 +234,10 @@ async def test_e3_after_its_window_a_redelivery_is_an_event_again(
 async def test_e7_the_same_message_id_in_two_accounts_is_two_events(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """What is recognised as a redelivery is an account's own.
+
+    Alone: one process for each account, so two events.
+    """
     accounts: dict[str, dict[str, Any]] = {
         "lark-a": lark(simulator.url, LARK_A),
         "lark-b": lark(simulator.url, LARK_B),

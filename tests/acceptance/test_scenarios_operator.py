@@ -14,6 +14,7 @@ import pytest
 
 from harness.longwire import Longwire, dingtalk, lark
 from harness.processes import is_alive
+from harness.scenario import SLACK_S
 from harness.simulator import Simulator
 from harness.waiting import stays, until
 from longwire import CommandError
@@ -24,6 +25,11 @@ PLUGINS = str(Path(__file__).parent.parent / "plugins")
 async def test_g1_nothing_outlives_a_killed_supervisor_and_the_next_one_connects_each_account_once(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """Stopped, wedged and deaf processes among them; no connection is left, and none is doubled.
+
+    Alone: 10 s after SIGKILL of the program that had started it the bot was online; after another start there
+    were two connections.
+    """
     apps = {f"lark-{n}": f"cli_{n:016x}" for n in range(4)}
     accounts = {name: lark(simulator.url, app) for name, app in apps.items()}
     accounts["lark-0"]["isolation"] = "spawn"
@@ -43,8 +49,8 @@ async def test_g1_nothing_outlives_a_killed_supervisor_and_the_next_one_connects
     for template in templates[:1]:
         template.suspend()
     await longwire.kill()
-    await until(lambda: _are_gone(processes), what="no process is left")
-    await until(lambda: _is_unconnected(simulator), what="no connection is left")
+    await until(lambda: _are_gone(processes), what="no process is left", deadline_s=0.1 + 2 * SLACK_S)
+    await until(lambda: _is_unconnected(simulator), what="no connection is left", deadline_s=2 * SLACK_S)
     await longwire.start(env={"PYTHONPATH": PLUGINS})
     await longwire.until_online()
     state = await simulator.state()
@@ -55,6 +61,11 @@ async def test_g1_nothing_outlives_a_killed_supervisor_and_the_next_one_connects
 async def test_g1_a_fork_that_an_embedding_host_made_meanwhile_keeps_nothing_alive(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """What ends the children belongs to the supervisor alone, whoever its host forks.
+
+    Alone: 10 s after SIGKILL of the program that had started it the bot was online; after another start there
+    were two connections.
+    """
     accounts = {"forked": lark(simulator.url, "cli_forked"), "ding": dingtalk(simulator.url, "ding")}
     longwire.configure({**accounts, "spawned": lark(simulator.url, "cli_spawned", isolation="spawn")})
     await longwire.start(env={"PYTHONPATH": str(Path(PLUGINS) / "forking_host")})
@@ -90,6 +101,11 @@ async def _newcomer(longwire: Longwire, known: list[psutil.Process]) -> psutil.P
 async def test_g2_a_hundred_online_accounts_close_cleanly_before_honcho_would_kill(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """Every server sees a close frame with 1000, within 5 s, and the exit code is 0.
+
+    Alone: twenty processes took 31.8 s to come online and 160.8 MB each; SIGTERM ended 20 of 20 without a
+    close frame.
+    """
     accounts = {f"lark-{n}": lark(simulator.url, f"cli_{n:016x}") for n in range(50)}
     accounts |= {f"ding-{n}": dingtalk(simulator.url, f"ding{n}") for n in range(50)}
     longwire.configure(accounts)
@@ -109,6 +125,10 @@ async def test_g2_a_hundred_online_accounts_close_cleanly_before_honcho_would_ki
 async def test_g3_a_hangup_touches_only_the_accounts_that_changed(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """One changed, one added, one removed: the fourth keeps process and link.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     kept, changed, removed, added = (f"cli_{n:016x}" for n in range(4))
     accounts = {
         "kept": lark(simulator.url, kept),
@@ -140,6 +160,10 @@ async def test_g3_a_hangup_touches_only_the_accounts_that_changed(
 
 
 async def test_g3_a_hangup_with_a_mistake_in_the_file_changes_nothing(longwire: Longwire) -> None:
+    """The old configuration stays in force.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": {"connector": "loopback"}})
     await longwire.start()
     await longwire.until_online()
@@ -157,6 +181,10 @@ async def test_g3_a_hangup_with_a_mistake_in_the_file_changes_nothing(longwire: 
 async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_runs(
     longwire: Longwire,
 ) -> None:
+    """An empty fleet is one that can be added to.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({f"a{n}": {"connector": "loopback"} for n in range(6)})
     await longwire.start()
     await longwire.until_online()
@@ -185,6 +213,10 @@ async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_r
 async def test_g3_the_accounts_are_shown_in_the_order_of_the_file_after_each_hangup(
     longwire: Longwire,
 ) -> None:
+    """Whatever was added, removed or moved.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     loopback = {"connector": "loopback"}
     longwire.configure(dict.fromkeys("abcd", loopback))
     await longwire.start()
@@ -210,6 +242,10 @@ async def test_g3_the_accounts_are_shown_in_the_order_of_the_file_after_each_han
 
 
 async def test_g3_an_account_that_is_being_removed_cannot_be_started_again(longwire: Longwire) -> None:
+    """A command does not bring back what the file no longer has.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     slow = {"connector": "misbehaving", "slow_close_s": 1.5}
     longwire.configure({"slow": slow, "kept": {"connector": "loopback"}})
     await longwire.start(env={"PYTHONPATH": PLUGINS})
@@ -228,6 +264,11 @@ async def test_g3_an_account_that_is_being_removed_cannot_be_started_again(longw
 
 
 async def test_g2_nothing_is_started_while_the_supervisor_stops(longwire: Longwire) -> None:
+    """A command or a reload that comes in between changes nothing.
+
+    Alone: twenty processes took 31.8 s to come online and 160.8 MB each; SIGTERM ended 20 of 20 without a
+    close frame.
+    """
     slow = {"connector": "misbehaving", "slow_close_s": 1.5}
     longwire.configure({"slow": slow, "other": {"connector": "loopback"}})
     await longwire.start(env={"PYTHONPATH": PLUGINS})
@@ -241,6 +282,11 @@ async def test_g2_nothing_is_started_while_the_supervisor_stops(longwire: Longwi
 
 
 async def test_g2_a_stop_is_in_time_though_the_disk_does_not_write(longwire: Longwire) -> None:
+    """The journal is locked by another program.
+
+    Alone: twenty processes took 31.8 s to come online and 160.8 MB each; SIGTERM ended 20 of 20 without a
+    close frame.
+    """
     longwire.configure({"a": {"connector": "loopback"}})
     await longwire.start()
     await longwire.until_online()

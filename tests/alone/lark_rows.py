@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import time
 from itertools import pairwise
 
-from alone.stage import Stage, stage
-from harness.processes import is_alive
+from alone.stage import HERE, Stage, stage
+from harness.processes import Program, is_alive
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,
     DiscoveryHang,
@@ -72,6 +74,21 @@ async def a4() -> str:
             await it.online(app=app)
         waits = [(await it.state(app)).connections[-1].opened_at - begun for app in apps]
         return "8 back after " + ", ".join(f"{wait:.1f}" for wait in sorted(waits)) + " s"
+
+
+async def a5() -> str:
+    """Several bots in one program, and how one of them is stopped again."""
+    async with stage("lark") as it:
+        bot = await Program.start(
+            [sys.executable, str(HERE / "lark_threads.py"), it.simulator.url],
+            output=it.folder / "threads.log",
+        )
+        it.bots.append(bot)
+        await asyncio.sleep(25)
+        state = await it.simulator.state()
+        online = sum(app.connections_open for app in state.lark.values())
+        failed = [line[:90] for line in bot.text().splitlines() if line.startswith("failed")]
+        return f"{online} of 3 online; {failed}; none can be stopped but with the program"
 
 
 async def a7() -> str:
@@ -270,6 +287,22 @@ async def b10() -> str:
         return f"{first}; reconnecting: {calls - 1} attempt, then {more} in 30 s, alive: {is_alive(bot.pid)}"
 
 
+async def e1() -> str:
+    """SIGKILL and another start while events wait in the program's own queue."""
+    async with stage("lark", time_scale=3600) as it:
+        for n in range(2):
+            command = [sys.executable, str(HERE / "lark_queue_bot.py"), it.simulator.url, it.app]
+            it.bots.append(await Program.start(command, output=it.folder / f"queue-{n}.log"))
+            await it.online()
+            if n == 0:
+                await it.simulator.inject_lark(LarkEvent(app=it.app, count=200))
+                await asyncio.sleep(2)
+                await it.bots[0].kill()
+        await asyncio.sleep(15)
+        acked = (await it.state()).acked
+        return f"{acked} of 200 events acked, {len(set(it.handled()))} ever handled"
+
+
 async def e3() -> str:
     """A redelivery with a new event id, after the 5 s of the SDK's own cache."""
     async with stage("lark") as it:
@@ -280,6 +313,29 @@ async def e3() -> str:
         await it.simulator.redeliver("lark", app=it.app, identity=ids.message_id)
         await asyncio.sleep(2)
         return f"handler called {len(it.handled())}x for one message id"
+
+
+async def g1() -> str:
+    """SIGKILL of the program that started it, and another start."""
+    async with stage("lark") as it:
+        url, bot = it.simulator.url, HERE / "lark_bot.py"
+        command = repr([sys.executable, str(bot), url, it.app])
+        code = (
+            f"import subprocess, time; print(subprocess.Popen({command}).pid, flush=True); time.sleep(1000)"
+        )
+        host = await Program.start([sys.executable, "-c", code], output=it.folder / "host.log")
+        await it.online()
+        orphan = int(host.text().split()[0])
+        await host.kill()
+        await asyncio.sleep(10)
+        alive = is_alive(orphan)
+        await it.bot()
+        await it.online(connections=2)
+        most = (await it.state()).connections_max_open
+        os.kill(orphan, signal.SIGKILL)
+        return (
+            f"10 s after SIGKILL of its host: alive {alive}; after another start {most} connections at once"
+        )
 
 
 async def g5() -> str:
@@ -311,6 +367,7 @@ ROWS = {
     "A2": a2,
     "A3": a3,
     "A4": a4,
+    "A5": a5,
     "A7": a7,
     "A8": a8,
     "A9": a9,
@@ -321,7 +378,9 @@ ROWS = {
     "B5": b5,
     "B7": b7,
     "B10": b10,
+    "E1": e1,
     "E3": e3,
+    "G1": g1,
     "G5": g5,
     "G6": g6,
 }

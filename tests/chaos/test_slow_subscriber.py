@@ -128,6 +128,11 @@ Kind = Callable[[Longwire, AsyncExitStack], Sleeper]
 async def test_e5_one_that_stops_reading_delays_nobody_and_loses_nothing(
     longwire: Longwire, kind: Kind, show: Callable[[str], None]
 ) -> None:
+    """A stopped process and a socket that nobody reads, beside one that reads on.
+
+    Alone: by its code, the handler runs on the connection's own loop: who does not return holds up pings,
+    acks and all other events.
+    """
     await sleep_through(SHORT, longwire, kind, show)
 
 
@@ -137,6 +142,11 @@ async def test_e5_one_that_stops_reading_delays_nobody_and_loses_nothing(
 async def test_e5_two_hundred_thousand_unread_events_cost_a_window_and_no_more(
     longwire: Longwire, kind: Kind, show: Callable[[str], None]
 ) -> None:
+    """The same for long, with the parent's memory bounded.
+
+    Alone: by its code, the handler runs on the connection's own loop: who does not return holds up pings,
+    acks and all other events.
+    """
     await sleep_through(LONG, longwire, kind, show)
 
 

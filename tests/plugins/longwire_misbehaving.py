@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str = "no-secret"
     slow_close_s: float = 0.0
     load_s: float = 0.0
+    at_start: Literal["", "exit", "hang"] = ""
 
 
 class Misbehaving(Connector):
@@ -38,6 +39,10 @@ class Misbehaving(Connector):
 
     def load(self) -> str:
         time.sleep(self._options.load_s)
+        if self._options.at_start == "exit":
+            os._exit(3)
+        if self._options.at_start == "hang":
+            signal.pause()
         return "misbehaving 1.0"
 
     async def serve(self, link: Link) -> LinkFailure:

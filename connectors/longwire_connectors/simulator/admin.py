@@ -18,6 +18,7 @@ from longwire_connectors.simulator.admin_models import (
     Drop,
     FaultEntry,
     Faults,
+    GivenOut,
     Injected,
     InjectedIds,
     Redeliver,
@@ -58,6 +59,7 @@ class Admin:
         return [
             web.get("/_sim/state", self._state),
             web.get("/_sim/diary", self._read_diary),
+            web.get("/_sim/secrets", self._secrets),
             web.post("/_sim/apps", self._register),
             web.post("/_sim/drop", self._drop),
             web.get("/_sim/faults", self._list_faults),
@@ -79,6 +81,10 @@ class Admin:
         if not after.isdecimal():
             raise AdminRequestError(f"after: the number of an entry is needed, not {after!r}", status=400)
         return json_answer(DiaryPage(entries=self._diary.after(int(after))))
+
+    async def _secrets(self, _: web.Request) -> web.Response:
+        given = {*self._lark.platform.given_out, *self._dingtalk.platform.given_out}
+        return json_answer(GivenOut(values=sorted(given)))
 
     async def _register(self, request: web.Request) -> web.Response:
         body = await read_body(request, Register)

@@ -15,6 +15,7 @@ from longwire_connectors.simulator.admin_models import (
     Drop,
     FaultEntry,
     Faults,
+    GivenOut,
     Injected,
     InjectedIds,
     PlatformName,
@@ -68,6 +69,10 @@ class SimulatorClient:
         state = await self.state()
         apps = state.lark if platform == "lark" else state.dingtalk
         return apps.get(app, AppState(app=app))
+
+    async def given_out(self) -> list[str]:
+        """Return the tickets, keys, tokens and sessions that were given out: nobody else may show them."""
+        return (await self._call("GET", "secrets", answer=GivenOut)).values
 
     async def inject_lark(self, event: LarkEvent) -> list[InjectedIds]:
         """Let Lark events happen and return their ids, in order."""

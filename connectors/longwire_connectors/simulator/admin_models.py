@@ -18,6 +18,7 @@ __all__ = [
     "Drop",
     "FaultEntry",
     "Faults",
+    "GivenOut",
     "Injected",
     "InjectedIds",
     "Redeliver",
@@ -97,6 +98,12 @@ class Faults(msgspec.Struct, kw_only=True):
     """Answer of ``GET /_sim/faults``."""
 
     faults: list[FaultEntry]
+
+
+class GivenOut(msgspec.Struct, kw_only=True):
+    """Answer of ``GET /_sim/secrets``: what whoever has it can act with; at most 10,000 of each platform."""
+
+    values: list[str]
 
 
 class Deliveries(msgspec.Struct, kw_only=True):

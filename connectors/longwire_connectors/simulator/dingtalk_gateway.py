@@ -59,6 +59,7 @@ class DingTalkGateway:
             return json_answer(error_body("authFailed", "鉴权失败"), status=401)
         topics = frozenset(f"{entry.type} {entry.topic}" for entry in wanted.subscriptions)
         ticket = str(uuid.uuid1())
+        self._platform.given_out.append(ticket)
         expires_at = now + self._platform.timings.dingtalk_ticket_life_s
         self._tickets.put(ticket, value=Grant(app, topics), expires_at=expires_at)
         return json_answer({"endpoint": self._endpoint, "ticket": ticket})

@@ -36,6 +36,7 @@ class DingTalkOpenApi:
     def new_session(self, app: str, *, life_s: float) -> str:
         """Return the URL of a new session webhook, valid for ``life_s`` seconds."""
         session = secrets.token_hex(16)
+        self._platform.given_out.append(session)
         self._sessions.put(session, value=app, expires_at=self._platform.clock.now() + life_s)
         return f"http://{self._host}/robot/sendBySession?session={session}"
 
@@ -50,6 +51,7 @@ class DingTalkOpenApi:
         fresh = secrets.token_hex(16)
         token, expire = self._tokens.issue(app, fresh=fresh, now=self._platform.clock.now())
         self._platform.state(app).tokens_issued += token == fresh
+        self._platform.given_out.append(token)
         return json_answer({"accessToken": token, "expireIn": expire})
 
     async def send_to_users(self, request: web.Request) -> web.Response:

@@ -117,6 +117,7 @@ class LarkDiscovery:
         ticket, access_key = str(uuid.uuid4()), secrets.token_hex(16)
         expires_at = self._platform.clock.now() + TICKET_LIFE_S
         self._tickets.put(f"{ticket} {access_key}", value=grant, expires_at=expires_at)
+        self._platform.given_out.extend((ticket, access_key))
         device_id = str(7 * 10**18 + secrets.randbelow(10**18))
         parts = query(
             fpid=493,

@@ -55,6 +55,7 @@ class LarkOpenApi:
         fresh = f"t-{secrets.token_hex(20)}"
         token, expire = self._tokens.issue(app, fresh=fresh, now=self._platform.clock.now())
         self._platform.state(app).tokens_issued += token == fresh
+        self._platform.given_out.append(token)
         return json_answer({"code": 0, "msg": "ok", "tenant_access_token": token, "expire": expire})
 
     async def bot_info(self, request: web.Request) -> web.Response:

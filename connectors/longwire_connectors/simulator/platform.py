@@ -3,6 +3,7 @@
 import asyncio
 import random
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Literal, TypeVar
@@ -34,6 +35,7 @@ PlatformName = Literal["lark", "dingtalk"]
 OnMessage = Callable[[Link, WSMessage], Awaitable[None]]
 F = TypeVar("F", bound=FaultBase)
 MAX_STATES = 100_000
+MAX_GIVEN_OUT = 10_000
 
 _random = random.SystemRandom()
 
@@ -58,6 +60,8 @@ class Platform:
         self.apps = AppRegistry(strict=is_strict)
         self.book = DeliveryBook()
         self.states: dict[str, AppState] = {}
+        self.given_out: deque[str] = deque(maxlen=MAX_GIVEN_OUT)
+        """Every ticket, key, token and session of late, so that one can look whether they leaked."""
         self.stopping = asyncio.Event()
         """Set when the simulator closes; ends what hangs on purpose."""
         self._faults = faults
