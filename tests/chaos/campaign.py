@@ -238,6 +238,7 @@ class Campaign:
         summary = self._summary(comparison)
         await self._nothing_is_left()
         self._check_promises()
+        self.longwire.check_log()
         return summary
 
     async def _nothing_is_left(self) -> None:
@@ -248,7 +249,6 @@ class Campaign:
         assert not left, left
         await no_connection_is_left(self.simulator)
         await self.recorder.read_diary()
-        self.longwire.check_log()
         self.recorder.search_files()
 
     def _check_promises(self) -> None:

@@ -22,6 +22,9 @@ from longwire_connectors.simulator.injections import DingTalkEvent
 _SWITCHES = 4
 """Thrown together, at different apps."""
 
+_DROPPED, _FOR_ALL = 0.7, 0.2
+"""How often connections are dropped with it, and how often it hits every app."""
+
 _PARKED_S = 5.0
 """To see that a wrong secret parks."""
 
@@ -66,21 +69,21 @@ async def _stand_still(campaign: Campaign, pid: int, what: str, *accounts: str, 
 
 async def supervisor_stopped(campaign: Campaign) -> None:
     """SIGSTOP of the supervisor for longer than any child may be silent, and SIGCONT."""
-    longest_s = 2.0 * campaign.plan.settings.heartbeat_timeout_s
-    await _stop(campaign, campaign.longwire.program, "supervisor stopped", longest_s=longest_s)
+    for_s = campaign.rng.uniform(0.1, 2.0) * campaign.plan.settings.heartbeat_timeout_s
+    await _stop(campaign, campaign.longwire.program, "supervisor stopped", for_s=for_s)
 
 
 async def platform_stopped(campaign: Campaign) -> None:
-    """SIGSTOP of both platforms: connections stay open and nothing answers."""
-    longest_s = 1.5 * campaign.plan.settings.link_timeout_s
-    await _stop(campaign, campaign.simulator.program, "platform stopped", longest_s=longest_s)
+    """SIGSTOP of both platforms: connections stay open and nothing answers, for longer than is believed."""
+    for_s = campaign.rng.uniform(1.9, 2.6) * campaign.plan.settings.link_timeout_s
+    await _stop(campaign, campaign.simulator.program, "platform stopped", for_s=for_s)
 
 
-async def _stop(campaign: Campaign, program: Program, what: str, *, longest_s: float) -> None:
+async def _stop(campaign: Campaign, program: Program, what: str, *, for_s: float) -> None:
     with campaign.record.during(what):
         program.send(signal.SIGSTOP)
         try:
-            await asyncio.sleep(campaign.rng.uniform(0.2, longest_s))
+            await asyncio.sleep(for_s)  # the time itself is what is wanted
         finally:
             program.send(signal.SIGCONT)
 
@@ -161,16 +164,16 @@ async def _tell(campaign: Campaign, method: str, accounts: Sequence[str]) -> Non
 
 
 async def switches_thrown(campaign: Campaign) -> None:
-    """Some of the simulators' faults for a while, most of them where nobody is connected at that moment."""
+    """Some of the simulators' faults for a while; who must connect to meet one often has to."""
     for _ in range(_SWITCHES):
         platform, kind, way = campaign.deck.deal()
         apps = campaign.crowd.lark if platform == "lark" else campaign.crowd.dingtalk
-        is_for_all = not way.may_park and not way.wait_s and campaign.rng.random() < 0.2
+        is_for_all = not way.may_park and not way.wait_s and campaign.rng.random() < _FOR_ALL
         app = "*" if is_for_all else campaign.rng.choice(sorted(apps.values()))
-        for_s = campaign.rng.uniform(0.5, 2.0) * campaign.plan.settings.link_timeout_s
+        for_s = campaign.rng.uniform(0.5, 3.0) * campaign.plan.settings.link_timeout_s
         fault = switches.throw(kind, way, platform=platform, app=app, for_s=for_s)
         await _throw(campaign, fault, way)
-        if campaign.rng.random() < 0.7:  # so that it bites who connects
+        if kind not in switches.WHILE_CONNECTED and campaign.rng.random() < _DROPPED:
             await campaign.simulator.drop(platform, app=app, how=campaign.rng.choice(["close", "abort"]))
 
 

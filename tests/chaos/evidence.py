@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 from chaos.judges.facts import Violation
@@ -39,7 +40,15 @@ def _around(
     ]
     moments += [(when, line) for when, line in lines if not account or f'"{account}"' in line]
     near = sorted(moment for moment in moments if at - _BEFORE_S <= moment[0] <= at + _AFTER_S)
-    yield from (f"{when - at:+8.2f} {text[:400]}" for when, text in near[-_MOST_LINES:])
+    yield from list(_folded(near, at=at))[-_MOST_LINES:]
+
+
+def _folded(moments: Iterable[tuple[float, str]], *, at: float) -> Iterator[str]:
+    """Return the moments as lines, of the same ones in a row only the first, with their number."""
+    for text, same in groupby(moments, key=lambda moment: moment[1]):
+        first, *others = [when for when, _ in same]
+        times = f" ({len(others) + 1} times)" if others else ""
+        yield f"{first - at:+8.2f} {text[:400].rstrip()}{times}"
 
 
 def _parsed(log: Path) -> list[tuple[float, str]]:

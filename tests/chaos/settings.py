@@ -47,6 +47,16 @@ HASTY = Settings(
 )
 """Short, so that much happens in little time."""
 
+BRISK = Settings(
+    heartbeat_interval_s=0.5,
+    heartbeat_timeout_s=2.0,
+    backoff_initial_s=1.0,
+    backoff_max_s=8.0,
+    stable_after_s=10.0,
+    link_timeout_s=3.0,
+)
+"""For half a minute: silence is noticed soon, and each delay can be told from the next."""
+
 STEADY = Settings(
     heartbeat_interval_s=0.5,
     heartbeat_timeout_s=3.0,
@@ -55,4 +65,4 @@ STEADY = Settings(
     stable_after_s=10.0,
     link_timeout_s=6.0,
 )
-"""Long enough that each delay can be told from the next."""
+"""For half an hour: a busy machine does not look like a silent platform."""

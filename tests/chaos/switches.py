@@ -14,7 +14,9 @@ import msgspec
 from longwire_connectors.simulator.admin_models import PlatformName
 from longwire_connectors.simulator.fault_kinds import (
     AcceptThenClose,
+    AckLost,
     ApiError,
+    ApiHang,
     DingTalkFault,
     DingTalkOpenStatus,
     DiscoveryBadJson,
@@ -24,7 +26,9 @@ from longwire_connectors.simulator.fault_kinds import (
     LarkDiscoveryStatus,
     LarkFault,
     LarkHandshakeRefusal,
+    LarkNoPong,
     LarkPongConfig,
+    NoWsPong,
 )
 
 KINDS: dict[PlatformName, tuple[type[FaultBase], ...]] = {
@@ -82,6 +86,10 @@ WAYS: dict[type[FaultBase], list[Way]] = {
         Way(values={"status": 401, "body": {"code": "authFailed"}}, may_park=True),
     ],
 }
+
+
+WHILE_CONNECTED = {AckLost, ApiError, ApiHang, LarkNoPong, LarkPongConfig, NoWsPong}
+"""They bite who is connected; all others, so far as is known, who connects."""
 
 
 def ways_of(kind: type[FaultBase]) -> list[Way]:

@@ -10,7 +10,7 @@ import pytest
 from chaos.campaign import Campaign, Plan
 from chaos.disturbances import EVERYTHING
 from chaos.platform import Crowd
-from chaos.settings import HASTY, STEADY
+from chaos.settings import BRISK, HASTY, STEADY
 from chaos.troubles import TROUBLES
 from harness.longwire import Longwire
 from harness.simulator import Simulator
@@ -96,7 +96,7 @@ async def test_every_promise_is_kept_by_nine_accounts_through_half_a_minute_of_e
     plan = Plan(
         seed=seed,
         crowd=SOME,
-        settings=STEADY,
+        settings=BRISK,
         for_s=SHORT_S,
         rate_per_s=2.0,
         burst=5,

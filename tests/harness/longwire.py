@@ -102,9 +102,9 @@ class Longwire:
             lines += [f"[accounts.{name}]", *_toml(account)]
         self.config.write_text("\n".join(lines) + "\n")
 
-    async def start(self, *, env: Mapping[str, str] | None = None) -> None:
+    async def start(self, *, env: Mapping[str, str] | None = None, log_level: str = "debug") -> None:
         """Start it and connect a client."""
-        command = [COMMAND, "-c", str(self.config), "run", "--log-format", "json", "--log-level", "debug"]
+        command = [COMMAND, "-c", str(self.config), "run", "--log-format", "json", "--log-level", log_level]
         self._program = await Program.start(command, output=self.log_file, env=env, cwd=self.folder)
         self._client = await Client(self.endpoint, connect_timeout_s=DEADLINE_S).__aenter__()
 

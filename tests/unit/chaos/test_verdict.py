@@ -107,7 +107,8 @@ def test_while_the_platform_stands_still_it_sees_ends_late() -> None:
 
 
 def test_a_violation_is_told_with_what_happened_around_it(tmp_path: Path) -> None:
-    record = hammered()
+    frames = [(11, "ding-0", "frame", "c"), (12, "ding-0", "frame", "c")]
+    record = recorded((10, "ding-0", "asked", ""), (10.1, "ding-0", "asked", ""), *frames)
     record.note("child stopped", "ding-0", span=Span(8, 9))
     record.note("child stopped", "lark-0", span=Span(8, 9))
     log = tmp_path / "log"
@@ -123,5 +124,6 @@ def test_a_violation_is_told_with_what_happened_around_it(tmp_path: Path) -> Non
         ["-2.10", "trouble", "child"],
         ["-1.10", '{"event":', '"child_exited",'],
         ["-0.10", "platform", "asked"],
-        ["+0.00", "platform", "asked"],
+        ["+0.90", "platform", "frame"],
     ]
+    assert [line.endswith("(2 times)") for line in lines] == [False, False, False, True, True]
