@@ -1,22 +1,58 @@
-"""The platforms of a campaign: three apps and a loopback, what happens there, and how it comes to rest."""
+"""The platforms of a campaign: its apps and a loopback, what happens there, and how it comes to rest."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from itertools import pairwise
 from typing import Any, Literal
+
+import msgspec
 
 from harness.longwire import dingtalk, lark
 from harness.simulator import Simulator
 from harness.waiting import until
+from longwire_connectors.simulator.admin_models import PlatformName
 from longwire_connectors.simulator.deliveries import DeliveryRecord, Phase
 from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
 
-LARK_APPS = {"lark-a": "cli_00000000000000aa", "lark-b": "cli_00000000000000bb"}
-DINGTALK_APPS = {"ding": "dingmain"}
 LOOPBACK = "loop"
-ACCOUNT_OF = {app: account for account, app in (LARK_APPS | DINGTALK_APPS).items()}
+"""The account that makes its own events."""
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """Whose accounts they are: the app of each account, by platform; and a loopback beside them."""
+
+    lark: dict[str, str]
+    dingtalk: dict[str, str]
+
+    @classmethod
+    def of(cls, *, lark: int, dingtalk: int) -> Crowd:
+        """Return one of so many accounts."""
+        return cls(
+            {f"lark-{n}": f"cli_{n:016x}" for n in range(lark)},
+            {f"ding-{n}": f"ding{n}" for n in range(dingtalk)},
+        )
+
+    @property
+    def apps(self) -> dict[str, str]:
+        """Return the app of each account."""
+        return self.lark | self.dingtalk
+
+    @property
+    def account_of(self) -> dict[str, str]:
+        """Return the account of each app."""
+        return {app: account for account, app in self.apps.items()}
+
+    def platform_of(self, account: str) -> PlatformName:
+        """Return where an account's app is."""
+        return "lark" if account in self.lark else "dingtalk"
+
+    def accounts(self, url: str) -> dict[str, dict[str, Any]]:
+        """Return the accounts for a configuration."""
+        larks = {account: lark(url, app) for account, app in self.lark.items()}
+        dings = {account: dingtalk(url, app) for account, app in self.dingtalk.items()}
+        return larks | dings | {LOOPBACK: _LOOPBACK}
+
 
 TIME_SCALE = 3600.0
 """Lark's waits of 15 s to 6 h become 4 ms to 6 s; the 3 s for an ack stay, as a client must keep them."""
@@ -36,14 +72,7 @@ _SETTLE_S = 90.0
 _OVER = (Phase.ACKED, Phase.EXHAUSTED, Phase.DROPPED)
 
 
-def accounts(url: str) -> dict[str, dict[str, Any]]:
-    """Return the accounts for a configuration."""
-    larks = {account: lark(url, app) for account, app in LARK_APPS.items()}
-    dings = {account: dingtalk(url, app) for account, app in DINGTALK_APPS.items()}
-    return larks | dings | {LOOPBACK: _LOOPBACK}
-
-
-async def happen(simulator: Simulator, rng: random.Random, *, rate_per_s: float) -> None:
+async def happen(simulator: Simulator, crowd: Crowd, rng: random.Random, *, rate_per_s: float) -> None:
     """Let events happen at this rate in each app, until cancelled."""
     loop = asyncio.get_running_loop()
     begun, made = loop.time(), 0
@@ -52,14 +81,14 @@ async def happen(simulator: Simulator, rng: random.Random, *, rate_per_s: float)
         due = int((loop.time() - begun) * rate_per_s) - made
         if due > 0:
             made += due
-            await burst(simulator, rng, count=due)
+            await burst(simulator, crowd, rng, count=due)
 
 
-async def burst(simulator: Simulator, rng: random.Random, *, count: int) -> None:
+async def burst(simulator: Simulator, crowd: Crowd, rng: random.Random, *, count: int) -> None:
     """Let so many events happen in each app, now."""
-    for app in LARK_APPS.values():
+    for app in crowd.lark.values():
         await simulator.inject_lark(_lark_event(app, rng, count=count))
-    for app in DINGTALK_APPS.values():
+    for app in crowd.dingtalk.values():
         await simulator.inject_dingtalk(_dingtalk_event(app, rng, count=count))
 
 
@@ -108,15 +137,3 @@ async def no_connection_is_left(simulator: Simulator) -> None:
         return not any(app.connections_open for app in (*state.lark.values(), *state.dingtalk.values()))
 
     await until(look, what="no connection is left", deadline_s=5)
-
-
-async def overlaps(simulator: Simulator, *, slack_s: float) -> list[str]:
-    """Return where two connections of one account were open at once for longer than the slack."""
-    state = await simulator.state()
-    found: list[str] = []
-    for app in (*state.lark.values(), *state.dingtalk.values()):
-        connections = sorted(app.connections, key=lambda connection: connection.opened_at)
-        for earlier, later in pairwise(connections):
-            if earlier.closed_at is None or earlier.closed_at - later.opened_at > slack_s:
-                found.append(f"{app.app}: {earlier.id} was open beside {later.id}")
-    return found

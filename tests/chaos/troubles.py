@@ -6,17 +6,20 @@ import asyncio
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from typing import Literal
 
-from chaos.campaign import Campaign, Trouble
-from chaos.platform import DINGTALK_APPS, LARK_APPS, burst
-from harness.processes import is_alive
+import psutil
+
+from chaos.campaign import Campaign, Trouble, is_there
+from chaos.judges.facts import Span
+from chaos.platform import burst
 from harness.waiting import until
+from longwire_connectors.simulator.admin_models import PlatformName
 from longwire_connectors.simulator.fault_kinds import DingTalkOpenStatus, LarkDiscoveryStatus
 
-_PLATFORMS: tuple[Literal["lark", "dingtalk"], ...] = ("lark", "dingtalk")
 _BURST_S = 0.2
 """About how long the way of a burst takes."""
 
@@ -62,41 +65,51 @@ async def _strike_template(campaign: Campaign, number: int) -> None:
 async def child_frozen(campaign: Campaign) -> None:
     """SIGSTOP of a child that has said hello; one that has not may take a minute, by design."""
     status = await campaign.longwire.status()
-    ready = [account["pid"] for account in status["accounts"] if account["connected_since"] is not None]
+    ready = [account for account in status["accounts"] if account["connected_since"] is not None]
     if ready:
+        account = campaign.rng.choice(ready)
         with suppress(ProcessLookupError):
-            os.kill(campaign.rng.choice(ready), signal.SIGSTOP)
+            os.kill(account["pid"], signal.SIGSTOP)
+            now = time.time()
+            until_killed = Span(now, now + campaign.plan.settings.heartbeat_timeout_s)
+            campaign.record.note("child stopped", account["account"], span=until_killed)
 
 
 async def supervisor_killed(campaign: Campaign) -> None:
     """SIGKILL of the supervisor with events on their way, some children perhaps frozen; then the next one."""
-    await _kill_supervisor(campaign)
-    await campaign.longwire.start()
+    with campaign.record.during("supervisor killed"):
+        await _kill_supervisor(campaign)
+        await campaign.start()
 
 
 async def supervisor_killed_before_it_could_commit(campaign: Campaign) -> None:
     """The same while another process holds the journal's lock, so that no event of the burst is on disk."""
     journal = campaign.longwire.folder / "var" / "journal.sqlite3"
-    with closing(sqlite3.connect(journal, timeout=_LOCK_S, isolation_level=None)) as holder:
-        holder.execute("BEGIN IMMEDIATE")
-        await _kill_supervisor(campaign)
-    await campaign.longwire.start()
+    with campaign.record.during("supervisor killed"):
+        with closing(sqlite3.connect(journal, timeout=_LOCK_S, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            await _kill_supervisor(campaign)
+        await campaign.start()
 
 
 async def _kill_supervisor(campaign: Campaign) -> None:
-    orphans: list[int] = []
+    orphans: list[psutil.Process] = []
 
     async def kill() -> None:
-        orphans.extend(child.pid for child in campaign.look_at_processes())
+        orphans.extend(campaign.look_at_processes())
         await campaign.longwire.kill()
         campaign.killed["supervisor"] += 1
 
     await _amid_events(campaign, kill)
 
     async def gone() -> bool:
-        return not any(is_alive(pid) for pid in orphans)
+        return not any(is_there(process) for process in orphans)
 
-    await until(gone, what="no child outlives the supervisor", deadline_s=_ORPHANS_S)
+    try:
+        await until(gone, what="no child outlives the supervisor", deadline_s=_ORPHANS_S)
+    except AssertionError as error:
+        left = [f"{process} {process.cmdline()}" for process in orphans if is_there(process)]
+        raise AssertionError(f"{error}: {left}") from None
     await asyncio.sleep(campaign.rng.uniform(0, 0.5))  # events come while nobody is there
 
 
@@ -133,14 +146,15 @@ async def subscriber_killed(campaign: Campaign) -> None:
 async def _amid_events(campaign: Campaign, strike: Callable[[], Awaitable[None]]) -> None:
     """Strike while a burst of events is on its way to the subscriber, so that there is something to lose."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(burst(campaign.simulator, campaign.rng, count=campaign.plan.burst), name="burst")
+        events = burst(campaign.simulator, campaign.crowd, campaign.rng, count=campaign.plan.burst)
+        tasks.create_task(events, name="burst")
         await asyncio.sleep(campaign.rng.uniform(0, _BURST_S))  # a random moment is the point
         await strike()
 
 
 async def _drop(campaign: Campaign, how: Literal["close", "abort"]) -> None:
-    platform = campaign.rng.choice(_PLATFORMS)
-    apps = LARK_APPS if platform == "lark" else DINGTALK_APPS
+    platform: PlatformName = campaign.rng.choice(["lark", "dingtalk"])
+    apps = campaign.crowd.lark if platform == "lark" else campaign.crowd.dingtalk
     await campaign.simulator.drop(platform, app=campaign.rng.choice([*apps.values(), "*"]), how=how)
 
 
