@@ -24,6 +24,9 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None
     message: str | None
     user_action: str | None
+    """What the operator can do, in English."""
+    user_action_zh: str | None
+    """The same in Chinese."""
     since: float
     """When it came into this state."""
     attempt: int
@@ -81,6 +84,17 @@ class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None
 
 
+class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Many accounts of a connector that fail together: the platform's trouble, or the network's."""
+
+    connector: str
+    since: float
+    accounts: int
+    """Who fails; no name, as they are of all tenants."""
+    reason: str
+    """What most of them failed with."""
+
+
 class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor itself."""
 
@@ -101,6 +115,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: int
     rss_bytes: int | None
     templates: list[TemplateStatus]
+    outages: list[OutageStatus]
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ NOT_IN_THE_FILE = {
     "platform",
     "methods",
     "is_overlap_allowed",
+    "link_burst",
     "settings",
     "options",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -48,6 +49,13 @@ class _Template(msgspec.Struct):
     rss_bytes: int | None = None
 
 
+class _Outage(msgspec.Struct):
+    connector: str
+    since: float | None = None
+    accounts: int | None = None
+    reason: str = ""
+
+
 class _Supervisor(msgspec.Struct):
     version: str = "?"
     pid: int | None = None
@@ -56,6 +64,7 @@ class _Supervisor(msgspec.Struct):
     state: str = "?"
     reason: str | None = None
     templates: list[_Template] = []
+    outages: list[_Outage] = []
 
 
 class _Account(msgspec.Struct):
@@ -67,6 +76,7 @@ class _Account(msgspec.Struct):
     error_code: str | None = None
     message: str | None = None
     user_action: str | None = None
+    user_action_zh: str | None = None
     since: float | None = None
     next_retry_at: float | None = None
     restarts: int | None = None
@@ -85,6 +95,8 @@ def show_status(data: Mapping[str, Any]) -> None:
     if supervisor.reason:
         line.append(f" ({printable(supervisor.reason)})")
     console.print(line.append(f"  {supervisor.endpoint}"))
+    for outage in supervisor.outages:
+        console.print(Text(printable(_outage(outage, time.time())), style="bold yellow"))
     _print_accounts(console, data["accounts"])
     if supervisor.templates:
         _print_templates(console, supervisor.templates)
@@ -145,8 +157,14 @@ def _explanation(account: _Account, now: float) -> str:
     if account.next_retry_at is not None:
         parts.append(f"next attempt in {span(account.next_retry_at - now)}")
     if account.user_action:
-        parts.append(account.user_action)
+        parts.append((_is_chinese() and account.user_action_zh) or account.user_action)
     return "; ".join(parts)
+
+
+def _is_chinese() -> bool:
+    """Return whether who reads this reads Chinese: the first of these that is set decides (locale(7))."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    return next(filter(None, map(os.environ.get, names)), "").startswith("zh")
 
 
 def _console() -> Console:
@@ -210,6 +228,13 @@ def _complaint(template: _Template) -> str:
     return (
         f"template {template.connector}{whose}: {template.reason}; its accounts have fresh processes, which "
         'take more memory and time: mend it and restart them, or set isolation = "spawn" for them'
+    )
+
+
+def _outage(outage: _Outage, now: float) -> str:
+    return (
+        f"outage of {outage.connector} since {_ago(outage.since, now)}: {outage.accounts} accounts fail "
+        f"together ({outage.reason}); they are tried by turns, and none is parked"
     )
 
 
