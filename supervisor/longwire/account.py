@@ -149,15 +149,17 @@ class Account:
             CommandError: it is being taken down for good.
         """
         self._refuse_if_retired()
-        left_s = (self._notes.memory.retry_at or 0.0) - time.time()
+        left_s = self._notes.memory.left_s(time.time(), longest_s=self._rules.backoff.max_s)
         if self._life.state is State.STOPPED and self.tally.starts == 0 and left_s > 0:
-            left_s = min(left_s, self._rules.backoff.max_s)  # the wall clock may have stepped
-            retry_at = self._loop.time() + left_s
-            if self._notes.memory.why is not None:
-                self._premises.outages.failed(self, self._notes.memory.why)
-            self._happen(Trigger.RESUME, why=self._notes.memory.why, retry_at=retry_at)
+            self._resume(left_s, self._notes.memory.why)
         else:
             self._happen(Trigger.START)
+
+    def _resume(self, left_s: float, why: LinkFailure | None) -> None:
+        """Wait out what is left of a delay; in an outage it is one of those that fail."""
+        if why is not None:
+            self._premises.outages.failed(self, why)
+        self._happen(Trigger.RESUME, why=why, retry_at=self._loop.time() + left_s)
 
     def stop(self) -> None:
         """Bring it down."""

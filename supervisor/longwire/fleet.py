@@ -137,6 +137,7 @@ class Fleet:
             del self.accounts[old.name]
             return
         self._memories[MEMORY_PREFIX + old.name] = old.memory
+        self._premises.states.put_state(MEMORY_PREFIX + old.name, old.memory)
         account = self._make(config)
         if is_wanted:
             account.start()

@@ -25,6 +25,17 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     was_online: bool = False
     """Whether its link was ever proven with the configuration it has."""
 
+    def left_s(self, now: float, *, longest_s: float) -> float:
+        """Return what is left of the delay.
+
+        Args:
+            now: Unix seconds. The wall clock may have stepped meanwhile, so the delay is bounded:
+            longest_s: the longest that the backoff law gives; the platform may have asked for more.
+        """
+        asked_s = self.why.retry_after_s if self.why is not None else None
+        left_s = 0.0 if self.retry_at is None else self.retry_at - now
+        return max(0.0, min(left_s, max(longest_s, asked_s or 0.0)))
+
 
 class Keeper(Protocol):
     """Where it is written: the journal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from longwire.memory import MEMORY_PREFIX, Memory, Notebook
 from longwire_protocol.event import Bot
@@ -72,3 +73,20 @@ def test_what_lasts_is_written_when_it_changes() -> None:
         notes.note(memory, now=0.0, ends_at=None)
         notes.note(memory, now=1.0, ends_at=None)
     assert [value for _, value in shelf.written] == steps
+
+
+@pytest.mark.parametrize(
+    ("memory", "left_s"),
+    [
+        (Memory(), 0.0),
+        (Memory(retry_at=990.0), 0.0),
+        (Memory(retry_at=1_007.0), 7.0),
+        (Memory(retry_at=9_000.0, why=LOST), 60.0),
+        (Memory(retry_at=1_500.0, why=msgspec.structs.replace(LOST, retry_after_s=600.0)), 500.0),
+        (Memory(retry_at=9_000.0, why=msgspec.structs.replace(LOST, retry_after_s=600.0)), 600.0),
+    ],
+)
+def test_what_is_left_of_a_delay_is_waited_out_whatever_the_wall_clock_did(
+    memory: Memory, left_s: float
+) -> None:
+    assert memory.left_s(1_000.0, longest_s=60.0) == left_s
