@@ -46,6 +46,9 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     then a planned replacement is made first, and the account never goes offline for it."""
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
+    link_burst: int | None = None
+    """New connections of one account that the platform bears in short order, whatever they are for; after
+    them one each `backoff_initial_s` of the account. `None`: it does not mind, the backoff law is enough."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
 
     Raises:
         ValueError: the declaration names an option that its Struct does not have, or a secret that is no
-            text.
+            text, or allows no connection at all.
     """
     options = tuple(
         _option(field, is_secret=field.encode_name in declaration.secrets)
@@ -121,6 +121,8 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         raise ValueError(f"the declaration names options that do not exist: {', '.join(sorted(missing))}")
     if odd := [option.name for option in options if option.is_secret and option.type != "string"]:
         raise ValueError(f"secrets must be strings: {', '.join(odd)}")
+    if declaration.link_burst is not None and declaration.link_burst < 1:
+        raise ValueError("link_burst must be at least 1, or left out")
     return ConnectorSpec(
         name=name,
         distribution=distribution,
@@ -133,6 +135,7 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         is_overlap_allowed=declaration.is_overlap_allowed,
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
+        link_burst=declaration.link_burst,
     )
 
 

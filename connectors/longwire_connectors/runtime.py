@@ -166,16 +166,17 @@ class Child:
             self._connector = self._class(options, self)
             return self._connector.load()
         except ImportError as exc:
-            install = (
-                f"{sys.executable} -m pip install 'longwire[{declaration.extra}]'"
-                if declaration.extra
-                else f"install its SDK for {sys.executable}"
-            )
+            command = f"{sys.executable} -m pip install 'longwire[{declaration.extra}]'"
             self._unusable = _permanent(
-                "sdk_missing", f"the platform's SDK cannot be imported: {exc}", install
+                "sdk_missing",
+                f"the platform's SDK cannot be imported: {exc}",
+                command if declaration.extra else f"install its SDK for {sys.executable}",
+                f"请运行：{command}" if declaration.extra else f"请为 {sys.executable} 安装该平台的 SDK",
             )
         except msgspec.ValidationError as exc:
-            self._unusable = _permanent("bad_options", str(exc), "correct the account's options")
+            self._unusable = _permanent(
+                "bad_options", str(exc), "correct the account's options", "请改正该账号的选项"
+            )
         return ""
 
     def _usable_connector(self) -> Connector | None:
@@ -286,7 +287,8 @@ class Child:
             failure = self._disconnect_reason
         except Exception:  # noqa: BLE001  # the edge of a task; the log has the traceback
             _log.exception("connector_failed")
-            failure = _transient("connector_error", "the connector failed; its log has the traceback")
+            text = "the connector failed; its log has the traceback"
+            failure = LinkFailure(fault=Fault.OURS, reason="connector_error", message=text)
         finally:
             attempt.end()
             self._attempt = None
@@ -320,8 +322,14 @@ class Child:
         self._tasks.create_task(work, name=name)
 
 
-def _permanent(reason: str, message: str, user_action: str) -> LinkFailure:
-    return LinkFailure(fault=Fault.PERMANENT, reason=reason, message=message, user_action=user_action)
+def _permanent(reason: str, message: str, user_action: str, user_action_zh: str) -> LinkFailure:
+    return LinkFailure(
+        fault=Fault.PERMANENT,
+        reason=reason,
+        message=message,
+        user_action=user_action,
+        user_action_zh=user_action_zh,
+    )
 
 
 def _transient(reason: str, message: str) -> LinkFailure:

@@ -91,6 +91,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     is_overlap_allowed: bool = False
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
+    link_burst: int | None = None
 
 
 class Description(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ class Fault(StrEnum):
     LIMITED = "limited"  # the platform asks for patience; wait at least `retry_after_s`
     PERMANENT = "permanent"  # nothing will change until the operator acts: park
     HANDOVER = "handover"  # the platform asked for a new connection; no failure if it is rare
+    OURS = "ours"  # a bug or this machine: try again by the law, but the platform is not to blame
 
 
 class LinkFailure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,9 +30,11 @@ class LinkFailure(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     """For people, without secrets."""
     error_code: str | None = None
-    """The platform's own code, as text."""
+    """The platform's own code, as text; a `PERMANENT` without one was found on this side."""
     user_action: str | None = None
-    """What the operator can do; set for every `PERMANENT`."""
+    """What the operator can do, in English; set for every `PERMANENT`."""
+    user_action_zh: str | None = None
+    """The same in Chinese, for those whom the platform addresses in it."""
     retry_after_s: float | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -20,7 +21,11 @@ from longwire.incarnation import Incarnation, Workplace
 from longwire.incident import LastIncident
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
 from longwire.limits import Excess, Limits, Meter, Recycling
-from longwire.liveness import NO_PROCESS, Judgement
+from longwire.liveness import NO_PROCESS
+from longwire.manners import Manners
+from longwire.memory import Memory, Notebook
+from longwire.outages import Outages
+from longwire.remarks import remarks
 from longwire.status import AccountStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
@@ -30,23 +35,7 @@ from longwire_protocol.link import Fault, LinkFailure
 _log = structlog.get_logger("longwire.account")
 
 
-class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What of an account outlives the supervisor."""
-
-    failures: int = 0
-    retry_at: float | None = None
-    """Unix seconds."""
-    why: LinkFailure | None = None
-    """Of the delay that runs until `retry_at`."""
-    bot: Bot | None = None
-    app: str | None = None
-    """Whose identity `bot` is; see `AccountConfig.app`."""
-
-
-_TOO_LATE = LinkFailure(fault=Fault.TRANSIENT, reason="successor_timeout", message="not online in time")
-
-MEMORY_PREFIX = "account/"
-"""Memories are states of the journal under this prefix and the account's name."""
+_TOO_LATE = LinkFailure(fault=Fault.OURS, reason="successor_timeout", message="not online in time")
 
 
 class Premises(Workplace, frozen=True):
@@ -54,6 +43,10 @@ class Premises(Workplace, frozen=True):
 
     changed: Callable[[Account], None]
     """Told after each change of state."""
+    manners: Manners
+    """How close together an account may connect."""
+    outages: Outages
+    """Who fails together."""
 
 
 class Tally(msgspec.Struct):
@@ -85,7 +78,7 @@ class Account:
         self._life = Life(since=self._loop.time(), failures=memory.failures)
         if memory.app != config.app:  # another bot under the same name
             memory = msgspec.structs.replace(memory, bot=None, app=config.app)
-        self._memory = memory
+        self._notes = Notebook(config.account, memory, keeper=premises.states)
         self._present: Incarnation | None = None
         """Whose state is the account's."""
         self._second: Incarnation | None = None
@@ -120,7 +113,22 @@ class Account:
     @property
     def memory(self) -> Memory:
         """What its successor should know: who the bot is; not the failures of another configuration."""
-        return Memory(bot=self._memory.bot, app=self._memory.app)
+        return Memory(bot=self._notes.memory.bot, app=self._notes.memory.app)
+
+    @property
+    def connector(self) -> str:
+        """Which connector drives it."""
+        return self.config.connector
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to run, and waits for no operator."""
+        return self._life.is_wanted and self._life.state is not State.PARKED
+
+    @property
+    def was_online(self) -> bool:
+        """Whether its link was ever proven with the configuration it has."""
+        return self._notes.memory.was_online
 
     @property
     def is_up(self) -> bool:
@@ -145,13 +153,17 @@ class Account:
             CommandError: it is being taken down for good.
         """
         self._refuse_if_retired()
-        left_s = (self._memory.retry_at or 0.0) - time.time()
+        left_s = self._notes.memory.left_s(time.time(), longest_s=self._rules.backoff.max_s)
         if self._life.state is State.STOPPED and self.tally.starts == 0 and left_s > 0:
-            left_s = min(left_s, self._rules.backoff.max_s)  # the wall clock may have stepped
-            retry_at = self._loop.time() + left_s
-            self._happen(Trigger.RESUME, why=self._memory.why, retry_at=retry_at)
+            self._resume(left_s, self._notes.memory.why)
         else:
             self._happen(Trigger.START)
+
+    def _resume(self, left_s: float, why: LinkFailure | None) -> None:
+        """Wait out what is left of a delay; in an outage it is one of those that fail."""
+        if why is not None:
+            self._premises.outages.failed(self, why)
+        self._happen(Trigger.RESUME, why=why, retry_at=self._loop.time() + left_s)
 
     def stop(self) -> None:
         """Bring it down."""
@@ -165,6 +177,27 @@ class Account:
     def _refuse_if_retired(self) -> None:
         if self._is_retired:
             raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is being taken down", retryable=True)
+
+    def spend_restart(self) -> None:
+        """Count a restart that an operator asks for.
+
+        Raises:
+            CommandError: too many in short order, for the platform or for anyone.
+        """
+        wait_s = self._premises.manners.restart(self.config, self._loop.time())
+        if wait_s > 0:
+            raise CommandError(
+                RetCode.SATURATED,
+                f"{self.name} had too many new connections in short order; "
+                f"the next restart is possible in {wait_s:.0f} s",
+                retryable=True,
+                retry_after_ms=math.ceil(wait_s * 1000),
+            )
+
+    def pardon(self) -> None:
+        """Try again, if it was refused for good: that was an outage's doing."""
+        if self._life.state is State.PARKED:
+            self._happen(Trigger.PARDON)
 
     def restart(self, why: str) -> None:
         """Give it a fresh process, from whatever state.
@@ -185,7 +218,7 @@ class Account:
             self._recycling.note(now)
             self._excess = None
             _log.warning("account_recycles", account=self.name, reason=excess.reason, text=excess.message)
-            why = LinkFailure(fault=Fault.TRANSIENT, reason=excess.reason, message=excess.message)
+            why = LinkFailure(fault=Fault.OURS, reason=excess.reason, message=excess.message)
             self._happen(Trigger.RECYCLE, why=why, is_urgent=excess.is_urgent)
 
     def _keep(self, excess: Excess | None) -> None:
@@ -237,8 +270,8 @@ class Account:
         if incarnation is self._second:
             self._second_failed(failure)
         elif process is Process.READY and self._life.state is not State.BACKOFF:
-            trigger = {Fault.PERMANENT: Trigger.REFUSED, Fault.HANDOVER: Trigger.HANDOVER}.get(failure.fault)
-            self._happen(trigger or Trigger.FAILED, why=failure)
+            is_excused = self._premises.outages.failed(self, failure)
+            self._happen(_meaning(failure, is_excused=is_excused), why=failure)
 
     def child_identified(self, child: Child, bot: Bot) -> None:
         """See `ChildOwner`."""
@@ -334,13 +367,15 @@ class Account:
         is_urgent: bool = False,
     ) -> None:
         before = self._life
+        now = self._loop.time()
         happened = Happened(
             trigger=trigger,
-            now=self._loop.time(),
+            now=now,
             luck=random.random(),  # noqa: S311  # jitter, not a secret
             why=why,
             retry_at=retry_at,
             is_urgent=is_urgent,
+            hold_s=self._premises.manners.hold_s(self.config, now),
         )
         self._life, actions = lifecycle.step(before, happened, self._rules)
         self._set_alarms()
@@ -351,6 +386,10 @@ class Account:
         self._remember()
         if self._life.state is not before.state or trigger in {Trigger.HANDOVER, Trigger.SUCCEEDED}:
             self._premises.changed(self)
+        if trigger in {Trigger.PROVEN, Trigger.SUCCEEDED}:
+            self._premises.outages.proven(self)
+        elif self._life.state is State.STOPPED:
+            self._premises.outages.left(self)
 
     def _carry_out(self, action: Action) -> None:
         if action is Action.SPAWN:
@@ -369,6 +408,7 @@ class Account:
         assert incarnation is not None, action  # noqa: S101  # the lifecycle knows what there is
         match action:
             case Action.CONNECT | Action.CONNECT_SECOND:
+                self._premises.manners.connects(self.config, self._loop.time())
                 incarnation.connect()
             case Action.KILL_CHILD:
                 incarnation.kill()
@@ -377,7 +417,7 @@ class Account:
 
     def _begin(self, *, is_successor: bool) -> Incarnation:
         incarnation = Incarnation(
-            self.config, self._premises, self, bot=self._memory.bot, is_successor=is_successor
+            self.config, self._premises, self, bot=self._notes.memory.bot, is_successor=is_successor
         )
         incarnation.begin()
         return incarnation
@@ -401,39 +441,46 @@ class Account:
         self._stable.set(stable_at if is_to_forget else None, self._remember)
 
     def _remember(self, *, bot: Bot | None = None) -> None:
-        retry_at = self._life.retry_at
+        retry_at, now, known = self._life.retry_at, self._loop.time(), self._notes.memory
         memory = Memory(
-            failures=lifecycle.attempt(self._life, self._loop.time(), self._rules),
+            failures=lifecycle.attempt(self._life, now, self._rules),
             retry_at=None if retry_at is None else self._wall(retry_at),
             why=None if retry_at is None else self._life.why,
-            bot=bot or self._memory.bot,
-            app=self._memory.app,
+            bot=bot or known.bot,
+            app=known.app,
+            was_online=known.was_online or self._life.proven_at is not None,
         )
-        if memory.failures != self._memory.failures or memory.bot != self._memory.bot:
-            self._premises.states.put_state(MEMORY_PREFIX + self.name, memory)
-        self._memory = memory
+        self._notes.note(memory, now=now, ends_at=retry_at)
 
     # Looking at it.
 
     def status(self) -> AccountStatus:
         """Return what is known of it now."""
-        life, child, why, meter = self._life, self._child, self._life.why, self.meter
+        life, child, meter = self._life, self._child, self.meter
         if meter is not None and meter.pid != self.pid:
             meter = None
-        message, user_action = self._remarks()
+        outage = self._premises.outages.of(self.connector)
         vitals, health = (child.vitals, child.health) if child else (None, None)
-        beat = vitals.beat if vitals else None
         judgement = health.judgement() if health else None
-        state, reason = self._shown(judgement)
+        said = remarks(
+            life,
+            is_starved=health is not None and health.is_starved,
+            is_proven=judgement is None or judgement.is_proven,
+            in_outage=len(outage.accounts) if outage else 0,
+            excess=self._excess,
+            in_vain=self._in_vain,
+        )
+        beat = vitals.beat if vitals else None
         return AccountStatus(
             account=self.name,
             tenant=self.config.tenant,
             connector=self.config.connector,
-            state=state,
-            reason=reason,
-            error_code=why.error_code if why else None,
-            message=message,
-            user_action=user_action,
+            state=said.state,
+            reason=said.reason,
+            error_code=said.error_code,
+            message=said.message,
+            user_action=said.user_action,
+            user_action_zh=said.user_action_zh,
             since=self._wall(life.since),
             attempt=lifecycle.attempt(life, self._loop.time(), self._rules),
             next_retry_at=None if life.retry_at is None else self._wall(life.retry_at),
@@ -460,19 +507,9 @@ class Account:
             cpu_percent=meter.cpu_percent if meter else None,
             limits=self.limits,
             sdk=vitals.sdk if vitals else None,
-            bot=self._memory.bot,
+            bot=self._notes.memory.bot,
             counters=beat.counters if beat else {},
         )
-
-    def _shown(self, judgement: Judgement | None) -> tuple[State, str | None]:
-        """Return the state and its reason: one whose proof has grown too old by now is not called online."""
-        state, why = self._life.state, self._life.why
-        if state is State.DEGRADED:
-            is_starved = self._child is not None and self._child.health.is_starved
-            return state, "starved" if is_starved else "heartbeats_missing"
-        if state is State.ONLINE and judgement is not None and not judgement.is_proven:
-            return State.DEGRADED, "proof_too_old"
-        return state, why.reason if why else None
 
     def _last_incident(self) -> LastIncident | None:
         last = self._premises.yard.incidents.last(self.name)
@@ -480,18 +517,17 @@ class Account:
             return None
         return LastIncident(id=last.id, at=last.at, kind=last.kind, reason=last.reason)
 
-    def _remarks(self) -> tuple[str | None, str | None]:
-        """Return what is to be said of it, and what can be done."""
-        why, excess, in_vain = self._life.why, self._excess, self._in_vain
-        if why is not None:
-            return why.message, why.user_action
-        if excess is None:
-            return None, None
-        failed = f"; its successor failed: {in_vain.message}" if in_vain else ""
-        return excess.message + failed, excess.user_action
-
     def _wall_or_none(self, at: float | None) -> float | None:
         return None if at is None else self._wall(at)
 
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()
+
+
+def _meaning(failure: LinkFailure, *, is_excused: bool) -> Trigger:
+    """Return what the end of a link or an attempt is to the account."""
+    if failure.fault is Fault.HANDOVER:
+        return Trigger.HANDOVER
+    if failure.fault is Fault.PERMANENT and not is_excused:
+        return Trigger.REFUSED
+    return Trigger.FAILED

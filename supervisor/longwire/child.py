@@ -371,7 +371,7 @@ class Child:
 
 
 def _failure(reason: str, message: str) -> LinkFailure:
-    return LinkFailure(fault=Fault.TRANSIENT, reason=reason, message=message)
+    return LinkFailure(fault=Fault.OURS, reason=reason, message=message)
 
 
 def _payload(bootstrap: Bootstrap) -> bytes:
@@ -393,7 +393,7 @@ def _exit_failure(code: int | None) -> LinkFailure:
     else:
         text = f"the process was ended by {signal.Signals(-code).name}"
     return LinkFailure(
-        fault=Fault.TRANSIENT,
+        fault=Fault.OURS,
         reason="child_exited",
         message=text,
         error_code=None if code is None else str(code),

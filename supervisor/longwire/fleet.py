@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
-from longwire.account import MEMORY_PREFIX, Account, Memory, Premises
+from longwire.account import Account, Premises
 from longwire.config import AccountConfig
 from longwire.lifecycle import State
+from longwire.memory import MEMORY_PREFIX, Memory
 
 _log = structlog.get_logger("longwire.fleet")
 
@@ -136,6 +137,7 @@ class Fleet:
         if config is None:
             del self.accounts[old.name]
             return
+        self._premises.states.put_state(MEMORY_PREFIX + old.name, old.memory)
         account = self._make(config)
         if is_wanted:
             account.start()

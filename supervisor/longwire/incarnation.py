@@ -116,7 +116,7 @@ class Incarnation:
             self._spawning = None
             self.booted()
         # There was no process yet: its end is reported at the loop's next turn, as any other's.
-        why = LinkFailure(fault=Fault.TRANSIENT, reason="not_started", message="stopped before its start")
+        why = LinkFailure(fault=Fault.OURS, reason="not_started", message="stopped before its start")
         self._loop.call_soon(self._owner.incarnation_failed, self, why)
 
     def kill(self) -> None:
@@ -158,7 +158,7 @@ class Incarnation:
                 exc_info=not isinstance(exc, OSError),
             )
             self.booted()
-            why = LinkFailure(fault=Fault.TRANSIENT, reason="spawn_failed", message=str(exc))
+            why = LinkFailure(fault=Fault.OURS, reason="spawn_failed", message=str(exc))
             self._owner.incarnation_failed(self, why)
             return
         finally:

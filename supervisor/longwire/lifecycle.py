@@ -29,7 +29,7 @@ import msgspec
 from msgspec.structs import replace
 
 from longwire.backoff import Backoff
-from longwire_protocol.link import LinkFailure
+from longwire_protocol.link import Fault, LinkFailure
 
 
 class State(StrEnum):
@@ -62,6 +62,8 @@ class Trigger(StrEnum):
     HUNG = "hung"  # heartbeats were missing too long: the child must go
     EXITED = "exited"  # its process is gone, whoever wanted it
     RETRY = "retry"  # the delay is over
+    HELD = "held"  # it would connect, but the platform bears no new connection of it yet
+    PARDON = "pardon"  # it was refused for good, but in an outage, which says nothing of it
     RECYCLE = "recycle"  # its child is over a limit: it is to be replaced, as planned
     SECOND_READY = "second_ready"  # its successor said hello
     SUCCEEDED = "succeeded"  # the platform answered on the successor's link
@@ -80,6 +82,7 @@ _LINKED = _UP | {
     Trigger.HANDOVER: State.CONNECTING,
     Trigger.FAILED: State.BACKOFF,
     Trigger.REFUSED: State.PARKED,
+    Trigger.HELD: State.BACKOFF,
     Trigger.SECOND_EXITED: None,
 }
 _PROVEN = _LINKED | {Trigger.SECOND_READY: None, Trigger.SUCCEEDED: State.ONLINE, Trigger.SECOND_FAILED: None}
@@ -91,13 +94,14 @@ TABLE: dict[State, dict[Trigger, State | None]] = {
         Trigger.RESTART: State.STARTING,
         Trigger.STOP: None,
     },
-    State.STARTING: _UP | {Trigger.READY: State.CONNECTING},
+    State.STARTING: _UP | {Trigger.READY: State.CONNECTING, Trigger.HELD: State.BACKOFF},
     State.CONNECTING: _LINKED | {Trigger.PROVEN: State.ONLINE},
     State.ONLINE: _PROVEN | {Trigger.SUCCEEDED: None, Trigger.LATE: State.DEGRADED, Trigger.RECYCLE: None},
     State.DEGRADED: _PROVEN | {Trigger.ON_TIME: State.ONLINE},
     State.BACKOFF: _UP
     | {
         Trigger.RETRY: State.STARTING,
+        Trigger.HELD: None,
         Trigger.EXITED: None,
         Trigger.RECYCLE: None,
         Trigger.SECOND_EXITED: None,
@@ -106,6 +110,7 @@ TABLE: dict[State, dict[Trigger, State | None]] = {
         Trigger.START: State.STOPPING,
         Trigger.RESTART: State.STOPPING,
         Trigger.STOP: State.STOPPING,
+        Trigger.PARDON: State.BACKOFF,
         Trigger.EXITED: None,
         Trigger.SECOND_EXITED: None,
     },
@@ -192,6 +197,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     """For `RESUME`: when the delay left over ends."""
     is_urgent: bool = False
     """For `RECYCLE`: whether there is no room for two processes."""
+    hold_s: float = 0.0
+    """For how long the platform bears no new connection of the account, whatever happened."""
 
 
 Outcome = tuple[Life, list[Action]]
@@ -224,6 +231,10 @@ def _meant(life: Life, happened: Happened, rules: Rules) -> Trigger:
     match happened.trigger:
         case Trigger.HANDOVER if _is_too_soon(life, happened.now, rules):
             return Trigger.FAILED
+        case Trigger.READY | Trigger.RETRY | Trigger.HANDOVER if happened.hold_s > 0:
+            return Trigger.HELD
+        case Trigger.SECOND_READY if happened.hold_s > 0:
+            return Trigger.SECOND_FAILED  # the child stays, and there is no harm
         case Trigger.RECYCLE if life.state is State.ONLINE and (
             happened.is_urgent or not rules.is_overlap_allowed
         ):
@@ -253,7 +264,14 @@ def _without_orphan(life: Life, actions: list[Action]) -> Outcome:
 
 
 _OPERATOR = {Trigger.START, Trigger.RESUME, Trigger.STOP, Trigger.RESTART}
-_LINK = {Trigger.PROVEN, Trigger.HANDOVER, Trigger.FAILED, Trigger.REFUSED}
+_LINK = {
+    Trigger.PROVEN,
+    Trigger.HANDOVER,
+    Trigger.FAILED,
+    Trigger.REFUSED,
+    Trigger.HELD,
+    Trigger.PARDON,
+}
 _SECOND = {
     Trigger.RECYCLE,
     Trigger.SECOND_READY,
@@ -287,6 +305,10 @@ def _link(moved: Life, happened: Happened, rules: Rules) -> Outcome:
         case Trigger.REFUSED:
             parked = replace(moved, process=Process.LEAVING, proven_at=None, why=why)
             return parked, [Action.STOP_CHILD]
+        case Trigger.HELD:
+            return _hold(moved, happened), []
+        case Trigger.PARDON:
+            return _fail(moved, replace(happened, why=moved.why), rules), []
         case _:
             return _fail(moved, happened, rules), []
 
@@ -400,6 +422,23 @@ def _fail(life: Life, happened: Happened, rules: Rules) -> Life:
     if happened.why is not None and happened.why.retry_after_s is not None:
         delay_s = max(delay_s, happened.why.retry_after_s)
     return replace(life, failures=failures, proven_at=None, why=happened.why, retry_at=happened.now + delay_s)
+
+
+def _hold(life: Life, happened: Happened) -> Life:
+    """Wait for the platform's patience; no failure. A child that just said hello waits, too."""
+    process = Process.READY if life.process is Process.BOOTING else life.process
+    asked_at = life.handover_at if life.proven_at is None else happened.now
+    retry_at = happened.now + happened.hold_s
+    return replace(
+        life, process=process, proven_at=None, handover_at=asked_at, why=_TOO_MANY_LINKS, retry_at=retry_at
+    )
+
+
+_TOO_MANY_LINKS = LinkFailure(
+    fault=Fault.OURS,
+    reason="link_burst",
+    message="the platform bears only so many new connections of an account in short order",
+)
 
 
 def _retry(before: Life, moved: Life, now: float) -> Outcome:

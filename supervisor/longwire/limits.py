@@ -33,6 +33,7 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     user_action: str
+    user_action_zh: str
     is_urgent: bool = False
     """Whether there is no room for a second process beside it."""
 
@@ -85,6 +86,7 @@ class Meter:
                 reason="memory_limit",
                 message=f"its process takes {used // _MIB} MiB of memory, {limits.memory_mb} are allowed",
                 user_action="raise memory_limit_mb, or look for the leak",
+                user_action_zh="请调高 memory_limit_mb，或查找内存泄漏",
                 is_urgent=used >= _URGENT * limits.memory_mb * _MIB,
             )
         if limits.cpu_percent and self._sustained is not None and self._sustained > limits.cpu_percent:
@@ -93,6 +95,7 @@ class Meter:
                 message=f"its process takes {self._sustained:.0f} % of a core, "
                 f"{limits.cpu_percent:g} are allowed",
                 user_action="raise cpu_limit_percent, or look for what keeps it busy",
+                user_action_zh="请调高 cpu_limit_percent，或查找是什么让它持续繁忙",
             )
         return None
 

@@ -1,10 +1,18 @@
-"""Turns: how many connections a second a platform sees from us, and how many processes start at once."""
+"""Turns: how many connections a second a platform sees from us, and how many processes start at once.
+
+Also how close together one account may ask for something: that is refused or put off, and never queued.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+
+import msgspec
+
+_ENOUGH = 1 - 1e-9
+"""Of a token: who waits as told must not be told to wait for another rounding error."""
 
 
 class TokenBucket:
@@ -23,12 +31,65 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take a token and return 0, or return the seconds until there is one."""
+        wait_s = self.wait_s(now)
+        if not wait_s:
+            self._tokens -= 1
+        return wait_s
+
+    def wait_s(self, now: float) -> float:
+        """Return the seconds until there is a token, and take none."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate_per_s)
         self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / self._rate_per_s
+        return 0.0 if self._tokens >= _ENOUGH else (1 - self._tokens) / self._rate_per_s
+
+    def is_full(self, now: float) -> bool:
+        """Return whether it remembers nothing any more: a new one would be the same."""
+        return not self.wait_s(now) and self._tokens >= self._burst
+
+    def set_pace(self, now: float, *, rate_per_s: float, burst: int) -> None:
+        """From now on have another rate and burst; nothing is given for the change itself."""
+        self.wait_s(now)
+        self._rate_per_s, self._burst = rate_per_s, burst
+        self._tokens = min(self._tokens, burst)
+
+
+class Spacing(msgspec.Struct, frozen=True):
+    """So many at once, and after them one each `every_s`; 0 for no limit."""
+
+    burst: int
+    every_s: float
+
+
+class Spacings:
+    """Buckets by name. They outlive what they are for, so that neither a restart nor a reload fills one."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[str, Spacing], TokenBucket] = {}
+
+    def take(self, name: str, spacing: Spacing, now: float) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        return self._bucket(name, spacing, now).take(now) if spacing.every_s else 0.0
+
+    def wait_s(self, name: str, spacing: Spacing, now: float) -> float:
+        """Return the seconds until there is a token, and take none."""
+        bucket = self._buckets.get((name, spacing))
+        return 0.0 if bucket is None else bucket.wait_s(now)
+
+    def _bucket(self, name: str, spacing: Spacing, now: float) -> TokenBucket:
+        bucket = self._buckets.get((name, spacing))
+        if bucket is None:
+            if len(self._buckets) >= _BUCKETS:
+                self._forget_full(now)
+            bucket = TokenBucket(rate_per_s=1 / spacing.every_s, burst=spacing.burst, now=now)
+            self._buckets[name, spacing] = bucket
+        return bucket
+
+    def _forget_full(self, now: float) -> None:
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
+
+
+_BUCKETS = 1_000
+"""From so many on, buckets that are full are forgotten before another one is made."""
 
 
 class Turn:
@@ -112,6 +173,13 @@ class RateGate:
         if self._timer is None:
             self._pump()
 
+    def set_pace(self, *, rate_per_s: float, burst: int) -> None:
+        """From now on let them go at another pace."""
+        self._bucket.set_pace(self._loop.time(), rate_per_s=rate_per_s, burst=burst)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._pump()
+
     def close(self) -> None:
         """Nobody goes any more."""
         self._is_closed = True
@@ -151,18 +219,25 @@ class ConnectGates:
         self._gate(connector, tenant).enter(turn, tenant)
         return turn
 
+    def set_pace(self, connector: str, *, rate_per_s: float, burst: int) -> None:
+        """From now on let a connector's accounts go at another pace; who waits already, too."""
+        self._common(connector).set_pace(rate_per_s=rate_per_s, burst=burst)
+
     def close(self) -> None:
         """Nobody goes any more."""
         for gate in (*self._tenants.values(), *self._connectors.values()):
             gate.close()
 
     def _gate(self, connector: str, tenant: str) -> RateGate:
-        if connector not in self._connectors:
-            self._connectors[connector] = RateGate(self._of_connector())
-        common, key = self._connectors[connector], (connector, tenant)
+        common, key = self._common(connector), (connector, tenant)
         if key not in self._tenants:
             self._tenants[key] = RateGate(self._of_tenant(), then=lambda turn: common.enter(turn, tenant))
         return self._tenants[key]
+
+    def _common(self, connector: str) -> RateGate:
+        if connector not in self._connectors:
+            self._connectors[connector] = RateGate(self._of_connector())
+        return self._connectors[connector]
 
 
 class CrowdGate:

@@ -18,17 +18,12 @@ from longwire.idempotency import Idempotency
 from longwire.incidents import Incidents
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
-from longwire.pacing import TokenBucket
 from longwire.probe import Checks
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult
 from longwire_protocol.messages import Ack, Credit, Nack, Request
 from longwire_protocol.version import CLIENT_PROTOCOL, __version__
-
-_RESTARTS_PER_S = 1 / 15
-_RESTARTS_BURST = 3
-"""Restarts an operator may ask of one account: a platform counts each as a new connection."""
 
 Method = Callable[[ClientPeer, Request, float], Awaitable[Any]]
 
@@ -80,7 +75,6 @@ class Service:
     def __init__(self, realm: Realm, deliveries: Deliveries) -> None:
         self._realm = realm
         self._deliveries = deliveries
-        self._restarts: dict[str, TokenBucket] = {}
         self._once = Idempotency()
         self._checks = Checks()
         self._methods: dict[str, Method] = {
@@ -187,7 +181,7 @@ class Service:
     async def _account_start(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         account = self._account(request)
         if account.state is State.PARKED:
-            self._spend_restart(account)
+            account.spend_restart()
         account.start()
         return account.status()
 
@@ -198,7 +192,7 @@ class Service:
 
     async def _account_restart(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         account = self._account(request)
-        self._spend_restart(account)
+        account.spend_restart()
         account.restart("operator")
         return account.status()
 
@@ -212,7 +206,7 @@ class Service:
         def spend(name: str) -> None:
             account = self._realm.accounts.get(name)
             if account is not None and account.state is not State.STOPPED:
-                self._spend_restart(account)
+                account.spend_restart()
 
         return await self._change(request, partial(self._realm.changer.update, before_restart=spend))
 
@@ -240,23 +234,6 @@ class Service:
         if account is None or request.tenant not in {None, account.config.tenant}:
             raise CommandError(RetCode.UNKNOWN_ACCOUNT, f"no account {name!r}")
         return account
-
-    def _spend_restart(self, account: Account) -> None:
-        now = self._realm.now()
-        bucket = self._restarts.get(account.name)
-        if bucket is None:
-            bucket = self._restarts[account.name] = TokenBucket(
-                rate_per_s=_RESTARTS_PER_S, burst=_RESTARTS_BURST, now=now
-            )
-        wait_s = bucket.take(now)
-        if wait_s > 0:
-            raise CommandError(
-                RetCode.SATURATED,
-                f"{account.name} was restarted {_RESTARTS_BURST} times in short order; "
-                f"the next restart is possible in {wait_s:.0f} s",
-                retryable=True,
-                retry_after_ms=round(wait_s * 1000),
-            )
 
     # About events.
 

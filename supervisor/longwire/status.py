@@ -27,6 +27,9 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None
     message: str | None
     user_action: str | None
+    """What the operator can do, in English."""
+    user_action_zh: str | None
+    """The same in Chinese."""
     since: float
     """When it came into this state."""
     attempt: int
@@ -91,6 +94,17 @@ class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None
 
 
+class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Many accounts of a connector that fail together: the platform's trouble, or the network's."""
+
+    connector: str
+    since: float
+    accounts: int
+    """Who fails; no name, as they are of all tenants."""
+    reason: str
+    """What most of them failed with."""
+
+
 class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor itself."""
 
@@ -113,6 +127,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     templates: list[TemplateStatus]
     by_command: dict[str, Literal["added", "updated", "removed"]]
     """Accounts that are not what the file says, until the next start of the supervisor, by name."""
+    outages: list[OutageStatus]
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ import psutil
 import structlog
 import zmq
 
-from longwire.account import MEMORY_PREFIX, Account, Memory, Premises
+from longwire.account import Account, Premises
 from longwire.changes import Changer
 from longwire.child import Yard
 from longwire.children import ChildrenHub
@@ -43,7 +43,10 @@ from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import LOG, Logbook, LogFile
+from longwire.manners import Manners
+from longwire.memory import MEMORY_PREFIX, Memory
 from longwire.nursery import Nursery, kind_of
+from longwire.outages import Outages, Pace
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
@@ -205,6 +208,7 @@ class Supervisor:
         self._deliveries.on_gap = intake.report_gap
         self._journal.on_trouble = self._troubled
         self._connects = self._connect_gates()
+        self._outages = self._make_outages()
         self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
         self._watch, self._incidents = watch, Incidents(self._config.supervisor.data_dir / FOLDER)
         with _as_problem("supervisor.data_dir"):
@@ -272,6 +276,8 @@ class Supervisor:
             starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
             connects=self._connects,
             changed=changed,
+            manners=Manners(),
+            outages=self._outages,
         )
 
     def _connect_gates(self) -> ConnectGates:
@@ -283,6 +289,21 @@ class Supervisor:
         return ConnectGates(
             of_connector=partial(bucket, settings.connect_rate_per_s, settings.connect_burst),
             of_tenant=partial(bucket, settings.tenant_connect_rate_per_s, settings.tenant_connect_burst),
+        )
+
+    def _members(self) -> Iterable[Account]:
+        return self._fleet.accounts.values()
+
+    def _make_outages(self) -> Outages:
+        settings = self._config.supervisor
+
+        def set_pace(connector: str, pace: Pace) -> None:
+            self._connects.set_pace(connector, rate_per_s=pace.rate_per_s, burst=pace.burst)
+
+        return Outages(
+            self._members,
+            usual=Pace(settings.connect_rate_per_s, settings.connect_burst),
+            set_pace=set_pace,
         )
 
     def _make_keeper(self) -> Keeper:
@@ -351,6 +372,7 @@ class Supervisor:
             rss_bytes=_rss_bytes(),
             templates=self._nursery.status(),
             by_command=self._configuration.overlay.hows(),
+            outages=self._outages.status(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

@@ -86,6 +86,7 @@ async def test_c7_a_wrong_secret_parks_the_account(simulator: Simulator, longwir
     await longwire.start()
     account = await longwire.until_state("bot", "parked")
     assert account["user_action"]
+    assert account["user_action_zh"]
 
     async def one_attempt() -> bool:
         return (await app_state(simulator)).discovery_calls == 1

@@ -234,8 +234,9 @@ async def test_b5_a_stop_during_a_long_backoff_is_done_within_a_second(
         (LarkDiscoveryCode(platform="lark", code=1000040346, msg="app_id is invalid"), None),
         (LarkDiscoveryCode(platform="lark", code=1000040351, msg="Incorrect domain name"), None),
         (LarkDiscoveryCode(platform="lark", code=10014, msg="app disabled"), None),
+        (LarkDiscoveryCode(platform="lark", code=99991662, msg="app is not in use"), "app_unavailable"),
     ],
-    ids=["wrong secret", "unknown app", "wrong domain", "app disabled"],
+    ids=["wrong secret", "unknown app", "wrong domain", "legacy code", "app disabled"],
 )
 async def test_b7_a_clear_refusal_parks_after_one_attempt(
     simulator: Simulator, longwire: Longwire, fault: Any, reason: str | None
@@ -253,6 +254,7 @@ async def test_b7_a_clear_refusal_parks_after_one_attempt(
     await longwire.start()
     account = await longwire.until_state("bot", "parked")
     assert account["user_action"]
+    assert account["user_action_zh"]
     assert account["error_code"]
     assert reason is None or account["reason"] == reason
 

@@ -18,10 +18,13 @@ from longwire_connectors.simulator.fault_kinds import (
     ApiError,
     ApiHang,
     DingTalkFault,
+    DingTalkHandshakeStatus,
     DingTalkOpenStatus,
     DiscoveryBadJson,
     FaultBase,
+    Frozen,
     LarkClientConfig,
+    LarkConnectionLimit,
     LarkDiscoveryCode,
     LarkDiscoveryStatus,
     LarkFault,
@@ -29,6 +32,7 @@ from longwire_connectors.simulator.fault_kinds import (
     LarkNoPong,
     LarkPongConfig,
     NoWsPong,
+    Slow,
 )
 
 KINDS: dict[PlatformName, tuple[type[FaultBase], ...]] = {
@@ -65,7 +69,13 @@ WAYS: dict[type[FaultBase], list[Way]] = {
     DiscoveryBadJson: [Way(), Way(values={"body": "{}"}), Way(values={"body": "[]"})],
     LarkClientConfig: _CONFIGS,
     LarkPongConfig: [*_CONFIGS, Way(values={"is_empty": True})],
-    LarkDiscoveryStatus: [Way(), Way(values={"status": 404}), Way(values={"status": 503})],
+    LarkConnectionLimit: [Way(values={"limit": 0}, wait_s=_TOO_MANY_S)],
+    LarkDiscoveryStatus: [
+        Way(),
+        Way(values={"status": 404}),
+        Way(values={"status": 503}),
+        Way(values={"status": 429, "code": 99991400, "headers": {"x-ogw-ratelimit-reset": "2"}}),
+    ],
     LarkDiscoveryCode: [
         Way(),
         Way(values={"code": 1000040343}),
@@ -79,16 +89,22 @@ WAYS: dict[type[FaultBase], list[Way]] = {
         Way(values={"autherrcode": 1000040350}, wait_s=_TOO_MANY_S),
         Way(values={"status": 403, "handshake_status": 403}, may_park=True),
     ],
+    DingTalkHandshakeStatus: [
+        Way(),
+        Way(values={"status": 401}),
+        Way(values={"status": 429, "headers": {"Retry-After": "2"}}),
+    ],
     DingTalkOpenStatus: [
         Way(),
         Way(values={"status": 500}),
         Way(values={"status": 429}, wait_s=_TOO_MANY_S),
         Way(values={"status": 401, "body": {"code": "authFailed"}}, may_park=True),
     ],
+    Slow: [Way(values={"step": step, "delay_s": 2.0}) for step in ("discovery", "handshake", "api")],
 }
 
 
-WHILE_CONNECTED = {AckLost, ApiError, ApiHang, LarkNoPong, LarkPongConfig, NoWsPong}
+WHILE_CONNECTED = {AckLost, ApiError, ApiHang, Frozen, LarkNoPong, LarkPongConfig, NoWsPong}
 """They bite who is connected; all others, so far as is known, who connects."""
 
 

@@ -40,6 +40,7 @@ DINGTALK = ConnectorSpec(
     identity="client_id",
     backoff_initial_s=20.0,
     backoff_max_s=300.0,
+    link_burst=3,
 )
 KITCHEN_SINK = ConnectorSpec(
     name="sink",

@@ -206,7 +206,7 @@ async def test_a_process_that_stood_still_keeps_its_link(rig: Rig) -> None:
         (503, {}, Fault.TRANSIENT, "discovery_refused"),
         (429, {}, Fault.LIMITED, "rate_limited"),
         (200, {"endpoint": "ws://x"}, Fault.TRANSIENT, "discovery_bad_answer"),
-        (307, {}, Fault.TRANSIENT, "discovery_refused"),
+        (307, {}, Fault.TRANSIENT, "unknown_refusal"),
     ],
 )
 async def test_a_refused_opening_is_judged(
@@ -231,7 +231,7 @@ async def test_a_wrong_secret_is_permanent(rig: Rig) -> None:
     [
         ("<html>", "discovery_bad_answer"),
         ('{"endpoint": "URL/connect", "ticket": "wrong"}', "ticket_refused"),
-        ('{"endpoint": "URL/nowhere", "ticket": "t"}', "handshake_refused"),
+        ('{"endpoint": "URL/nowhere", "ticket": "t"}', "unknown_refusal"),
         ('{"endpoint": "ws://127.0.0.1:1/connect", "ticket": "t"}', "handshake_failed"),
         ('{"endpoint": "nonsense", "ticket": "t"}', "handshake_failed"),
     ],

@@ -116,11 +116,12 @@ async def test_a_cut_connection_is_reported_once(bench: Bench) -> None:
     [
         (LarkDiscoveryCode(platform="lark", code=1000040346), Fault.PERMANENT, "bad_credentials"),
         (LarkDiscoveryCode(platform="lark", code=1000040351), Fault.PERMANENT, "wrong_domain"),
-        (LarkDiscoveryCode(platform="lark", code=1000040377), Fault.PERMANENT, "refused_by_platform"),
+        (LarkDiscoveryCode(platform="lark", code=1000040377), Fault.TRANSIENT, "unknown_refusal"),
         (LarkDiscoveryCode(platform="lark", code=1000040350), Fault.LIMITED, "too_many_connections"),
         (LarkDiscoveryCode(platform="lark", code=1, msg="app_id?"), Fault.TRANSIENT, "platform_busy"),
         (LarkDiscoveryCode(platform="lark", code=1000040343), Fault.TRANSIENT, "platform_busy"),
-        (LarkDiscoveryStatus(platform="lark", status=403), Fault.TRANSIENT, "platform_busy"),
+        (LarkDiscoveryStatus(platform="lark", status=403), Fault.TRANSIENT, "unknown_refusal"),
+        (LarkDiscoveryStatus(platform="lark", status=503), Fault.TRANSIENT, "platform_busy"),
         (DiscoveryBadJson(platform="lark"), Fault.TRANSIENT, "bad_discovery_answer"),
         (DiscoveryBadJson(platform="lark", body="{}"), Fault.TRANSIENT, "bad_discovery_answer"),
         (DiscoveryBadJson(platform="lark", body="[1]"), Fault.TRANSIENT, "bad_discovery_answer"),
@@ -175,7 +176,7 @@ async def test_a_refusal_is_classed_by_its_code(
     await bench.fault(fault)
     failure = await bench.fails()
     assert (failure.fault, failure.reason) == (kind, reason)
-    assert (failure.user_action is not None) == (kind is Fault.PERMANENT)
+    assert kind is not Fault.PERMANENT or (failure.user_action and failure.user_action_zh)
     assert (failure.retry_after_s is not None) == (kind is Fault.LIMITED)
     assert (await bench.state()).discovery_calls == 1
 

@@ -402,3 +402,30 @@ class TestSecretsAndTables:
             assert result.exit_code == 64
             assert message in result.stderr
             assert "in-the-clear" not in result.stderr
+
+    @pytest.mark.parametrize(
+        ("names", "text"),
+        [
+            ({"LANG": "zh_CN.UTF-8"}, "请改正"),
+            ({"LC_MESSAGES": "zh_TW", "LANG": "en_US.UTF-8"}, "请改正"),
+            ({"LC_ALL": "zh", "LC_MESSAGES": "C"}, "请改正"),
+            ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "mend it"),
+            ({"LC_ALL": "", "LANG": "zh_CN.UTF-8"}, "请改正"),
+            ({}, "mend it"),
+        ],
+    )
+    def test_what_to_do_is_said_in_chinese_to_who_reads_it(
+        self, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], text: str
+    ) -> None:
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        account = {"account": "a", "state": "parked", "user_action": "mend it", "user_action_zh": "请改正"}
+        assert render.explanation(account, now=100.0) == text
+        assert render.explanation({**account, "user_action_zh": None}, now=100.0) == "mend it"
+
+    def test_an_outage_is_said_before_the_accounts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        outage = {"connector": "lark", "since": 0.0, "accounts": 12, "reason": "unreachable"}
+        render.show_status({"supervisor": {"outages": [outage]}, "accounts": []})
+        assert "12 accounts fail together (unreachable)" in capsys.readouterr().out

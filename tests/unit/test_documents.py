@@ -47,6 +47,7 @@ NOT_IN_THE_FILE = {
     "app",
     "methods",
     "is_overlap_allowed",
+    "link_burst",
     "settings",
     "options",
 }

@@ -279,6 +279,72 @@ def test_an_impossible_trigger_raises(state: State, trigger: Trigger) -> None:
         step(Life(state=state), Happened(trigger=trigger, now=0.0), RULES)
 
 
+# What the platform bears, and what an outage excuses.
+
+
+def held(trigger: Trigger, *, now: float = 5.0, hold_s: float = 12.0) -> Happened:
+    return Happened(trigger=trigger, now=now, hold_s=hold_s)
+
+
+def test_a_child_that_is_ready_waits_for_the_platforms_patience_and_connects_then() -> None:
+    life, actions = follow(Life(), Trigger.START, held(Trigger.READY))
+    assert (life.state, life.process, life.retry_at, life.failures) == (
+        State.BACKOFF,
+        Process.READY,
+        17.0,
+        0,
+    )
+    assert life.why is not None
+    assert life.why.reason == "link_burst"
+    assert actions == [Action.SPAWN]
+    life, actions = follow(life, Trigger.RETRY, now=17.0)
+    assert (life.state, actions) == (State.CONNECTING, [Action.CONNECT])
+
+
+def test_a_retry_that_comes_too_soon_for_the_platform_is_put_off() -> None:
+    life, actions = follow(ONLINE, Trigger.FAILED, held(Trigger.RETRY))
+    assert (life.state, life.retry_at, life.failures, actions) == (State.BACKOFF, 17.0, 1, [])
+
+
+def test_a_retry_put_off_without_a_child_starts_it_only_when_it_may_connect() -> None:
+    life, actions = follow(ONLINE, Trigger.EXITED, held(Trigger.RETRY))
+    assert (life.process, actions) == (Process.NONE, [])
+    assert follow(life, Trigger.RETRY, now=17.0)[1] == [Action.SPAWN]
+
+
+def test_a_handover_too_many_for_the_platform_waits_and_is_no_failure() -> None:
+    life, actions = follow(ONLINE, held(Trigger.HANDOVER, now=40.0))
+    assert (life.state, life.retry_at, life.failures, life.proven_at) == (State.BACKOFF, 52.0, 0, None)
+    assert (life.handover_at, actions) == (40.0, [])
+
+
+def test_a_stop_ends_the_wait_for_the_platforms_patience() -> None:
+    life, _ = follow(Life(), Trigger.START, held(Trigger.READY), Trigger.STOP)
+    assert (life.state, life.retry_at) == (State.STOPPING, None)
+
+
+def test_a_successor_that_may_not_connect_yet_is_given_up() -> None:
+    life, actions = follow(ONLINE, RECYCLE, held(Trigger.SECOND_READY), rules=OVERLAP)
+    assert (life.state, life.second) == (State.ONLINE, Process.LEAVING)
+    assert actions == [Action.SPAWN_SECOND, Action.STOP_SECOND]
+
+
+def test_a_pardon_lets_a_parked_account_try_again_after_a_delay() -> None:
+    refused = Happened(trigger=Trigger.REFUSED, now=1.0, why=REFUSED)
+    life, _ = follow(ONLINE, refused, Trigger.EXITED)
+    life, actions = follow(life, Happened(trigger=Trigger.PARDON, now=2.0))
+    assert (life.state, life.why, life.failures, actions) == (State.BACKOFF, REFUSED, 1, [])
+    assert life.retry_at == 2.5
+    assert follow(life, Trigger.RETRY, now=3.0)[1] == [Action.SPAWN]
+
+
+def test_a_pardon_while_the_child_leaves_waits_for_it() -> None:
+    parked, _ = follow(ONLINE, Happened(trigger=Trigger.REFUSED, now=1.0, why=REFUSED))
+    life, actions = follow(parked, Happened(trigger=Trigger.PARDON, now=2.0), Trigger.RETRY, now=3.0)
+    assert (life.state, life.retry_at, actions) == (State.BACKOFF, None, [])
+    assert follow(life, Trigger.EXITED, now=4.0)[1] == [Action.SPAWN]
+
+
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True), st.floats(0, 30), st.floats(30, 600))
 def test_a_delay_is_in_the_upper_half_of_the_doubled_and_capped_base(
     failures: int, luck: float, initial_s: float, max_s: float
@@ -305,7 +371,13 @@ class AnyLife(RuleBasedStateMachine):
         self.now += wait
         why = REFUSED if trigger is Trigger.REFUSED else LOST
         happened = Happened(
-            trigger=trigger, now=self.now, luck=luck, why=why, retry_at=self.now + 1, is_urgent=luck > 0.8
+            trigger=trigger,
+            now=self.now,
+            luck=luck,
+            why=why,
+            retry_at=self.now + 1,
+            is_urgent=luck > 0.8,
+            hold_s=5.0 if luck < 0.2 else 0.0,
         )
         if trigger is Trigger.EXITED:
             self.processes, self.seconds = self.seconds, 0
@@ -329,7 +401,7 @@ class AnyLife(RuleBasedStateMachine):
             Trigger.SECOND_FAILED: life.second in alive,
             Trigger.SECOND_EXITED: life.second is not Process.NONE,
         }
-        links = {Trigger.PROVEN, Trigger.FAILED, Trigger.REFUSED, Trigger.HANDOVER}
+        links = {Trigger.PROVEN, Trigger.FAILED, Trigger.REFUSED, Trigger.HANDOVER, Trigger.HELD}
         return possible.get(trigger, trigger not in links or life.process is Process.READY)
 
     def _carry_out(self, action: Action) -> None:

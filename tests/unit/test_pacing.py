@@ -47,6 +47,21 @@ def test_never_more_go_than_the_burst_and_what_came_back(rate: float, burst: int
     assert gone <= burst + now * rate + 1e-6
 
 
+def test_to_look_costs_no_token() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=1, now=0.0)
+    assert [bucket.wait_s(0.0), bucket.take(0.0), bucket.wait_s(0.0)] == [0.0, 0.0, 0.5]
+    assert not bucket.is_full(0.25)
+    assert bucket.is_full(0.5)
+
+
+def test_another_pace_gives_nothing_for_the_change() -> None:
+    bucket = TokenBucket(rate_per_s=50.0, burst=50, now=0.0)
+    bucket.set_pace(0.0, rate_per_s=1.0, burst=1)
+    assert [bucket.take(0.0), bucket.take(0.0)] == [0.0, 1.0]
+    bucket.set_pace(0.0, rate_per_s=50.0, burst=50)
+    assert bucket.take(0.0) == pytest.approx(0.02)
+
+
 # Turns.
 
 
@@ -188,6 +203,29 @@ async def test_tenants_take_turns_and_each_tenants_own_go_in_order(
     for _ in range(5):
         clock.pass_time(0.25)
     assert went == ["large 0", "large 1", "small 0", "large 2", "small 1", "large 3"]
+
+
+async def test_who_waits_goes_at_another_pace_as_soon_as_there_is_one(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went: list[int] = []
+    gate = rate_gate(clock, monkeypatch, rate_per_s=0.01, burst=1)
+    for number in range(3):
+        ask(gate, partial(went.append, number))
+    gate.set_pace(rate_per_s=4.0, burst=1)
+    assert went == [0]
+    clock.pass_time(0.25)
+    clock.pass_time(0.25)
+    assert went == [0, 1, 2]
+
+
+async def test_a_slow_pace_holds_back_whom_the_usual_one_would_let_go() -> None:
+    gates, went = connect_gates(of_connector=5, of_tenant=9), list[str]()
+    gates.set_pace("lark", rate_per_s=0.01, burst=1)
+    for number in range(3):
+        gates.ask(partial(went.append, f"{number}"), connector="lark", tenant="a")
+    assert went == ["0"]
+    gates.close()
 
 
 # Gates behind each other.

@@ -12,6 +12,7 @@ from longwire_connectors.base import Connector
 from longwire_connectors.dingtalk import probe as dingtalk
 from longwire_connectors.dingtalk.errors import Answer
 from longwire_connectors.lark import probe as lark
+from longwire_connectors.lark.errors import Answer as LarkAnswer
 from longwire_connectors.lark.errors import Failures
 from longwire_protocol.link import Fault
 from longwire_protocol.probing import Probe, ProbeRequest
@@ -33,13 +34,13 @@ TOKEN = b'{"code":0,"msg":"ok","tenant_access_token":"t-1","expire":7200}'
     ],
 )
 def test_larks_answers(status: int, body: bytes, expected: tuple[Fault, str, str | None] | None) -> None:
-    found = lark.judge(status, body, Failures(secrets=(SECRET,)))
+    found = lark.judge(LarkAnswer.read(status, body=body), body, Failures(secrets=(SECRET,)))
     assert (found and (found.fault, found.reason, found.error_code)) == expected
 
 
 def test_larks_refusal_has_an_advice_and_no_secret() -> None:
     body = f'{{"code":10014,"msg":"{SECRET} is wrong"}}'.encode()
-    found = lark.judge(400, body, Failures(secrets=(SECRET,)))
+    found = lark.judge(LarkAnswer.read(400, body=body), body, Failures(secrets=(SECRET,)))
     assert found is not None
     assert found.user_action
     assert SECRET not in found.message

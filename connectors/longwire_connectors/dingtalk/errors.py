@@ -3,8 +3,9 @@
 Decided from HTTP status, platform code and place alone. Only what nobody but the operator can mend is
 `PERMANENT`: a 401 is a clear refusal whatever its body says (AstrBot#885; `authFailed` in
 dify-on-dingtalk#28), and `invalidClientIdOrSecret` is documented for credentials that do not fit (HTTP 400,
-«获取企业内部应用的accessToken»). Any other 400 is retried: the platform's own `systemError` comes as one
-(AstrBot#1628). A 403 is a rate limit where its code says so, else nothing clear, and is retried.
+«获取企业内部应用的accessToken»). The platform's own `systemError` comes as a 400, too (AstrBot#1628), and is
+retried. A 403 is a rate limit where its code says so. What is in no table here is retried, and shown as
+`unknown_refusal`: to park an account for it would silence a bot for what may pass.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from longwire_connectors import patience
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.link import Fault, LinkFailure
 
@@ -30,12 +32,19 @@ LIMIT_CODES = frozenset(
 """Codes that mean «too fast»; the first two come with HTTP 403, the last from a webhook."""
 PENALTY_S = {"130101": 600.0}
 """Seconds to wait where the code implies it: 20 a minute, then ten minutes' penalty (csdn 118615052)."""
-MAX_RETRY_AFTER_S = 3600.0
-"""A longer `Retry-After` is taken for this: an hour's silence must be the operator's decision."""
+BUSY_CODES = frozenset({"systemError"})
+"""Codes that mean the platform's own trouble, whatever the status (AstrBot#1628)."""
+
+UNKNOWN = "unknown_refusal"
+"""The reason for an answer that is in no table here."""
 
 CHECK_CREDENTIALS = (
     "Compare client_id and client_secret with the app's page in DingTalk's developer console; correct them "
     "in the configuration and send SIGHUP, or restart the supervisor if they come from its environment."
+)
+CHECK_CREDENTIALS_ZH = (
+    "请在钉钉开发者后台的应用页核对 client_id（AppKey）与 client_secret（AppSecret），改正配置后发送 SIGHUP；"
+    "如果它们来自 supervisor 的环境变量，则重启 supervisor。"
 )
 
 _CODE = re.compile(r"[\w.\-]{1,80}")
@@ -60,10 +69,8 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def retry_after_s(self) -> float | None:
         """Seconds to wait, if the platform says so."""
-        given = (self.retry_after or "").strip()
-        if given.isascii() and given.isdecimal():
-            return min(float(given), MAX_RETRY_AFTER_S)
-        return PENALTY_S.get(self.code or "")
+        asked_s = patience.asked_s(self.retry_after)
+        return PENALTY_S.get(self.code or "") if asked_s is None else asked_s
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -98,6 +105,7 @@ def _opening_refused(answer: Answer) -> LinkFailure:
             "DingTalk does not accept the app's credentials",
             error_code=code,
             user_action=CHECK_CREDENTIALS,
+            user_action_zh=CHECK_CREDENTIALS_ZH,
         )
     if _is_limit(answer):
         return LinkFailure(
@@ -107,9 +115,10 @@ def _opening_refused(answer: Answer) -> LinkFailure:
             error_code=code,
             retry_after_s=answer.retry_after_s,
         )
+    is_known = answer.status >= HTTP_SERVER_ERROR or code in BUSY_CODES
     return LinkFailure(
         Fault.TRANSIENT,
-        "discovery_refused",
+        "discovery_refused" if is_known else UNKNOWN,
         f"DingTalk answered HTTP {answer.status} to the request for a connection",
         error_code=code,
     )
@@ -145,7 +154,9 @@ def handshake_failed(*, status: int | None, retry_after: str | None = None, erro
             error_code=str(status),
             retry_after_s=answer.retry_after_s,
         )
-    reason = "ticket_refused" if status == HTTP_UNAUTHORIZED else "handshake_refused"
+    reason = "handshake_refused" if status >= HTTP_SERVER_ERROR else UNKNOWN
+    if status == HTTP_UNAUTHORIZED:
+        reason = "ticket_refused"
     message = f"DingTalk answered HTTP {status} to the WebSocket handshake"
     return LinkFailure(Fault.TRANSIENT, reason, message, error_code=str(status))
 

@@ -62,6 +62,12 @@ class Session:
 
     async def serve(self) -> LinkFailure:
         """Connect and serve until the connection ends; the socket is closed when this is over."""
+        failure = await self._serve()
+        if failure.reason == errors.UNKNOWN:
+            _log.warning(errors.UNKNOWN, extra={"code": failure.error_code, "text": failure.message})
+        return failure
+
+    async def _serve(self) -> LinkFailure:
         granted = await self._ask()
         if isinstance(granted, LinkFailure):
             return granted

@@ -26,6 +26,8 @@ from lark_oapi.core.enum import LogLevel
 from websockets.exceptions import ConnectionClosed
 
 from longwire_connectors.base import Host, Link
+from longwire_connectors.lark import sdk
+from longwire_connectors.lark.errors import HTTP_OK, Answer
 from longwire_connectors.lark.liveness import DEFAULT_INTERVAL_S, ping_interval_s
 from longwire_connectors.lark.normalise import CARD_ACTION, is_understood, normalise
 from longwire_connectors.lark.options import LarkOptions
@@ -39,8 +41,13 @@ ACK_WITHIN_S = 3.0
 
 _log = logging.getLogger(__name__)
 
-DISCOVERY_REFUSED: type[Exception] = ws.ClientException
-DISCOVERY_BUSY: type[Exception] = ws.ServerException
+
+class DiscoveryRefused(Exception):
+    """Lark answered, and gave no address; or the SDK would not even ask."""
+
+    def __init__(self, answer: Answer, text: str) -> None:
+        super().__init__(text)
+        self.answer = answer
 
 
 class _Arrival:
@@ -140,11 +147,14 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
         """Ask for the address to connect to, and for the timings; blocks, so run it in a thread.
 
         Raises:
-            DISCOVERY_REFUSED: a code that is final for the SDK.
-            DISCOVERY_BUSY: a code or HTTP status that passes.
+            DiscoveryRefused: with Lark's answer.
             Exception: the network's errors, or an answer that cannot be read.
         """
-        url = cast("object", super()._get_conn_url())
+        url, answer = sdk.answered(cast("Callable[[], object]", super()._get_conn_url))
+        if isinstance(url, ws.ClientException | ws.ServerException):
+            raise DiscoveryRefused(answer or Answer(HTTP_OK, url.code), str(url))
+        if isinstance(url, Exception):
+            raise url
         if not isinstance(url, str):
             raise TypeError(f"a URL that is {type(url).__name__}")
         return url

@@ -18,13 +18,17 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from longwire_connectors import webcall
+from longwire_connectors.lark.errors import WAIT_HEADERS, Answer
+
+T = TypeVar("T")
 
 CLIENT = "lark_oapi.ws.client"
 _DISPATCHER = "lark_oapi.event.dispatcher_handler"
@@ -153,6 +157,26 @@ def _quieten() -> None:
     logging.getLogger("websockets").setLevel(logging.WARNING)  # its DEBUG prints the URL with the ticket
 
 
+def answered(call: Callable[[], T]) -> tuple[T | Exception, Answer | None]:
+    """Return what `call` returns or raises, and the answer that the SDK got for it on this thread, if any.
+
+    The SDK's exceptions keep neither the body's code behind an HTTP error nor the headers.
+    """
+    _last.answer = None
+    try:
+        outcome: T | Exception = call()
+    except Exception as error:  # noqa: BLE001  handed on
+        outcome = error
+    return outcome, _last.answer
+
+
+class _Last(threading.local):
+    answer: Answer | None = None
+
+
+_last = _Last()
+
+
 class _BoundedRequests:
     """`requests` as the SDK's module sees it: bounded, and without what a `requests.post` costs a child."""
 
@@ -165,6 +189,8 @@ class _BoundedRequests:
     def post(self, url: str, *, headers: dict[str, str], json: Any, **_timeout: Any) -> _Response:
         """Send JSON and return what the SDK asks of a `requests.Response`."""
         reply = webcall.call("POST", url, json=json, headers=headers)
+        waits = map(reply.headers.get, WAIT_HEADERS)
+        _last.answer = Answer.read(reply.status, body=reply.body, waits=waits)
         return _Response(reply.status, reply.body)
 
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from longwire_connectors.base import Host, Link
 from longwire_connectors.lark import errors
-from longwire_connectors.lark.client import DISCOVERY_BUSY, DISCOVERY_REFUSED, LarkClient
+from longwire_connectors.lark.client import DiscoveryRefused, LarkClient
 from longwire_connectors.lark.errors import Failures
 from longwire_connectors.lark.identity import introduce
 from longwire_connectors.lark.inflight import Inflight
@@ -40,9 +40,12 @@ async def serve(options: LarkOptions, *, host: Host, link: Link) -> LinkFailure:
     """Make one attempt and return why there is no link any more. Contract: `Connector.serve`."""
     attempt = _Attempt(options, host=host, link=link)
     try:
-        return await attempt.run()
+        failure = await attempt.run()
     finally:
         await attempt.end()
+    if failure.reason == errors.UNKNOWN:
+        _log.warning(errors.UNKNOWN, extra={"code": failure.error_code, "text": failure.message})
+    return failure
 
 
 class _Attempt:
@@ -88,10 +91,8 @@ class _Attempt:
             return self._of_discovery(error, timeout_s=timeout_s)
 
     def _of_discovery(self, error: Exception, *, timeout_s: float) -> LinkFailure:
-        if isinstance(error, DISCOVERY_REFUSED):
-            return self._failures.refused(getattr(error, "code", None), str(error))
-        if isinstance(error, DISCOVERY_BUSY):
-            return self._failures.busy(getattr(error, "code", None), str(error))
+        if isinstance(error, DiscoveryRefused):
+            return self._failures.discovery(error.answer, str(error))
         if isinstance(error, TimeoutError):
             return errors.discovery_timeout(timeout_s)
         if isinstance(error, OSError):  # whatever the network had

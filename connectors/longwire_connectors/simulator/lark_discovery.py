@@ -34,8 +34,7 @@ MAX_CONNECTIONS = 50
 APP_ID_INVALID = 1000040346
 """«app_id is invalid», HTTP 200 (live probe in public code)."""
 APP_SECRET_INVALID = 1000040345
-"""What a wrong secret gets. Not established: no source names the code; clients only see that it is neither 1
-nor 1000040343 and give up."""
+"""What a wrong secret gets: «app_id or app_secret is invalid» (probes in public code)."""
 TOO_MANY_CONNECTIONS = 1000040350
 """«the number of connections exceeded the limit», as a JSON code (mateclaw#86) and in the handshake."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,6 +49,13 @@ class _Template(msgspec.Struct):
     rss_bytes: int | None = None
 
 
+class _Outage(msgspec.Struct):
+    connector: str
+    since: float | None = None
+    accounts: int | None = None
+    reason: str = ""
+
+
 class _Supervisor(msgspec.Struct):
     version: str = "?"
     pid: int | None = None
@@ -57,6 +65,7 @@ class _Supervisor(msgspec.Struct):
     reason: str | None = None
     templates: list[_Template] = []
     by_command: dict[str, str] = {}
+    outages: list[_Outage] = []
 
 
 class _Account(msgspec.Struct):
@@ -68,6 +77,7 @@ class _Account(msgspec.Struct):
     error_code: str | None = None
     message: str | None = None
     user_action: str | None = None
+    user_action_zh: str | None = None
     since: float | None = None
     next_retry_at: float | None = None
     restarts: int | None = None
@@ -86,6 +96,8 @@ def show_status(data: Mapping[str, Any]) -> None:
     if supervisor.reason:
         line.append(f" ({printable(supervisor.reason)})")
     console.print(line.append(f"  {supervisor.endpoint}"))
+    for outage in supervisor.outages:
+        console.print(Text(printable(_outage(outage, time.time())), style="bold yellow"))
     _print_accounts(console, data["accounts"])
     for name, how in supervisor.by_command.items():
         console.print(
@@ -167,8 +179,14 @@ def _explanation(account: _Account, now: float) -> str:
     if account.next_retry_at is not None:
         parts.append(f"next attempt in {span(account.next_retry_at - now)}")
     if account.user_action:
-        parts.append(account.user_action)
+        parts.append((_is_chinese() and account.user_action_zh) or account.user_action)
     return "; ".join(parts)
+
+
+def _is_chinese() -> bool:
+    """Return whether who reads this reads Chinese: the first of these that is set decides (locale(7))."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    return next(filter(None, map(os.environ.get, names)), "").startswith("zh")
 
 
 def _console() -> Console:
@@ -232,6 +250,13 @@ def _complaint(template: _Template) -> str:
     return (
         f"template {template.connector}{whose}: {template.reason}; its accounts have fresh processes, which "
         'take more memory and time: mend it and restart them, or set isolation = "spawn" for them'
+    )
+
+
+def _outage(outage: _Outage, now: float) -> str:
+    return (
+        f"outage of {outage.connector} since {_ago(outage.since, now)}: {outage.accounts} accounts fail "
+        f"together ({outage.reason}); they are tried by turns, and none is parked"
     )
 
 

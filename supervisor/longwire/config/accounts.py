@@ -47,6 +47,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             platform=self.spec.platform,
             methods=self.spec.methods,
             is_overlap_allowed=self.spec.is_overlap_allowed,
+            link_burst=self.spec.link_burst,
             tenant=self.tenant,
             allow_shared_app=self.allow_shared_app,
             settings=layers.settings(self.layers),

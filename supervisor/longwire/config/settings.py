@@ -163,6 +163,9 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     is_overlap_allowed: bool = False
     """Whether its platform bears two connections of the account for a moment."""
 
+    link_burst: int | None = None
+    """New connections of the account that its platform bears in short order; `None` for any number."""
+
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""
 

@@ -1,6 +1,8 @@
 """What DingTalk's answers mean."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +22,12 @@ OPENING = [
     (Answer(401, b"<html>"), Fault.PERMANENT, "bad_credentials", "401"),
     (answer(400, code="invalidClientIdOrSecret"), Fault.PERMANENT, "bad_credentials", None),
     (answer(400, code="systemError"), Fault.TRANSIENT, "discovery_refused", "systemError"),
-    (answer(400, code="InvalidParameter"), Fault.TRANSIENT, "discovery_refused", "InvalidParameter"),
-    (answer(403), Fault.TRANSIENT, "discovery_refused", "403"),
+    (answer(400, code="InvalidParameter"), Fault.TRANSIENT, "unknown_refusal", "InvalidParameter"),
+    (answer(403), Fault.TRANSIENT, "unknown_refusal", "403"),
     (answer(403, code="Forbidden.AccessDenied.QpsLimitForApi"), Fault.LIMITED, "rate_limited", None),
-    (answer(404), Fault.TRANSIENT, "discovery_refused", "404"),
+    (answer(404), Fault.TRANSIENT, "unknown_refusal", "404"),
     (answer(429), Fault.LIMITED, "rate_limited", "429"),
-    (answer(302), Fault.TRANSIENT, "discovery_refused", "302"),
+    (answer(302), Fault.TRANSIENT, "unknown_refusal", "302"),
     (answer(500, code="authFailed client_id"), Fault.TRANSIENT, "discovery_refused", "500"),
     (answer(503), Fault.TRANSIENT, "discovery_refused", "503"),
 ]
@@ -40,7 +42,18 @@ def test_a_refused_opening_is_judged_by_status_and_code(
     assert (failure.fault, failure.reason) == (fault, reason)
     assert failure.error_code == (code or given.code)
     assert (failure.user_action is not None) == (fault is Fault.PERMANENT)
+    assert (failure.user_action_zh is not None) == (fault is Fault.PERMANENT)
     assert "ticket" not in failure.message
+
+
+def test_every_code_of_the_tables_is_in_the_operators_document() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    for reason, codes in {
+        "bad_credentials": {"401", *errors.CREDENTIAL_CODES},
+        "discovery_refused": errors.BUSY_CODES,
+    }.items():
+        (row,) = re.findall(rf"^\| `{reason}` \|.+$", document, re.MULTILINE)
+        assert [code for code in codes if code not in row] == []
 
 
 def test_a_grant_needs_endpoint_and_ticket() -> None:
@@ -95,6 +108,7 @@ def test_a_refused_handshake_is_never_permanent() -> None:
     used = errors.handshake_failed(status=401)
     assert (used.fault, used.reason, used.error_code) == (Fault.TRANSIENT, "ticket_refused", "401")
     assert errors.handshake_failed(status=502).reason == "handshake_refused"
+    assert errors.handshake_failed(status=404).reason == "unknown_refusal"
     limited = errors.handshake_failed(status=429, retry_after="3")
     assert (limited.fault, limited.retry_after_s) == (Fault.LIMITED, 3.0)
     assert errors.handshake_failed(status=None, error="OSError").reason == "handshake_failed"

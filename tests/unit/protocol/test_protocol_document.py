@@ -14,7 +14,7 @@ from longwire import service
 from longwire.deadletters import DeadLetter
 from longwire.delivery import Cause
 from longwire.lifecycle import State
-from longwire.status import AccountStatus, SubscriptionStatus, SupervisorStatus, TemplateStatus
+from longwire.status import AccountStatus, OutageStatus, SubscriptionStatus, SupervisorStatus, TemplateStatus
 from longwire_protocol import codec, errors, frames, messages
 from longwire_protocol.codec import Decoder
 from longwire_protocol.event import Event
@@ -148,6 +148,7 @@ def test_the_tables_of_event_and_status_have_every_field() -> None:
     assert set(wire_names(AccountStatus)) <= status
     assert set(wire_names(SubscriptionStatus)) <= status
     assert set(wire_names(TemplateStatus)) <= status
+    assert set(wire_names(OutageStatus)) <= status
     assert {state.value for state in State} <= status
 
 
