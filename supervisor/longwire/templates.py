@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 import msgspec
 import structlog
 
+from longwire import procfs
 from longwire.childlog import ChildLog
+from longwire.evidence import progress_s
 from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
 from longwire.process import Endowment, Process, spawn
 from longwire.status import TemplateStatus
@@ -39,8 +41,9 @@ from longwire_protocol.version import CHILD_PROTOCOL
 
 _log = structlog.get_logger("longwire.templates")
 
-_WARM_S = 60.0
-"""How long a template may import: as long as a child (`child.py`)."""
+_WARM_S, _LEAST_WARM_S = 60.0, 5.0
+"""How long a template may import, in time of its own progress as a child (`start_timeout_s`); and how long it
+is let be at least when that was too little."""
 
 _FORK_S = 10.0
 """How long a template may take for one fork; one that is stopped or starved is then done without."""
@@ -138,7 +141,8 @@ class Template:
         self._socket = ours
         self._loop.add_reader(ours.fileno(), self._readable)
         self._logs = ChildLog(self._process.log_fd, redact=Redactor([]), context={"template": kind.connector})
-        self._deadline = self._loop.call_later(_WARM_S, self._refuse, f"not ready within {_WARM_S:g} s")
+        self._began = self._loop.time()
+        self._deadline = self._loop.call_later(_WARM_S, self._look_at_start)
 
     @property
     def pid(self) -> int:
@@ -366,6 +370,14 @@ class Template:
             self._loop.call_soon(self._reap, message.id, _ignore)  # it ends by itself, without a bootstrap
 
     # Its end.
+
+    def _look_at_start(self) -> None:
+        """Refuse one that did not get ready in time, unless what it lacked was a CPU."""
+        left_s = _WARM_S - progress_s(self._loop.time() - self._began, procfs.read(self.pid))
+        if left_s > 0:
+            self._deadline = self._loop.call_later(max(left_s, _LEAST_WARM_S), self._look_at_start)
+        else:
+            self._refuse(f"not ready within {_WARM_S:g} s")
 
     def _refuse(self, reason: str, *, pause_s: float = _REFUSED_S) -> None:
         if self.refusal is None:

@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow_close_s: float = 0.0
     load_s: float = 0.0
     at_start: Literal["", "exit", "hang"] = ""
+    compute_s: float = 0.0
 
 
 class Misbehaving(Connector):
@@ -50,6 +51,7 @@ class Misbehaving(Connector):
         try:
             while True:
                 link.pong()
+                _compute(self._options.compute_s)
                 await asyncio.sleep(0.2)
         finally:
             await asyncio.sleep(self._options.slow_close_s)
@@ -91,6 +93,12 @@ class Misbehaving(Connector):
 
 def _wait_for_the_platform() -> None:
     time.sleep(600)
+
+
+def _compute(cpu_s: float) -> None:
+    end = time.thread_time() + cpu_s
+    while time.thread_time() < end:
+        pass
 
 
 def _wedge() -> None:
