@@ -203,6 +203,7 @@ def test_what_runs_already_has_its_memory_and_processes() -> None:
     [
         ({"exists": False}, []),
         ({"exists": False, "is_writable": False}, [("data_dir", Level.ERROR)]),
+        ({"is_folder": False}, [("data_dir", Level.ERROR)]),
         ({"is_ours": False}, [("data_dir", Level.ERROR)]),
         ({"is_writable": False}, [("data_dir", Level.ERROR)]),
         ({"mode": 0o755}, [("data_dir", Level.WARNING)]),

@@ -86,6 +86,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     exists: bool = True
+    is_folder: bool = True
+    """Whether what is there is a directory."""
     is_ours: bool = True
     mode: int | None = None
     """Permission bits."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psutil
+from msgspec.structs import replace
 
 from longwire.config import Config, Describer, client_endpoint, data_dir, load
 from longwire.doctor import cgroups
@@ -149,7 +150,7 @@ class _Gathering:
         except ConfigError:
             return None, Running()  # a mistake, which is among the configuration's
         running = self._running(folder, endpoint)
-        nearest = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+        nearest = next((each for each in (folder, *folder.parents) if _is_there(each)), Path("/"))
         info = self._read("data_dir", folder.stat) if nearest == folder else None
         sockets = [path for path in (ipc_path(endpoint), folder / "children.sock") if path is not None]
         place = Place(
@@ -157,6 +158,7 @@ class _Gathering:
             exists=nearest == folder,
             is_ours=info is None or info.st_uid == os.geteuid(),
             mode=None if info is None else stat.S_IMODE(info.st_mode),
+            is_folder=nearest != folder or nearest.is_dir(),
             is_writable=nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK),
             file_system=self._read("file_system", lambda: _file_system(nearest)),
             free=self._read("disk", lambda: shutil.disk_usage(nearest).free),
@@ -174,12 +176,13 @@ class _Gathering:
         if path is None or not _is_socket(path) or _is_stale(path):
             return running
         if not os.access(path, os.W_OK):
-            return Running(is_locked=is_locked, holder=holder, endpoint=endpoint, is_ours=False)
+            return replace(running, is_ours=False)
         try:
             data = asyncio.run(_ask(endpoint))
         except LongwireError:
             return running
-        return _answered(data, is_locked=is_locked, holder=holder, endpoint=endpoint)
+        known = self._read("supervisor", lambda: _answered(data, running))
+        return running if known is None else known
 
 
 async def _ask(endpoint: str) -> dict[str, Any]:
@@ -188,14 +191,10 @@ async def _ask(endpoint: str) -> dict[str, Any]:
         return data
 
 
-def _answered(
-    data: Mapping[str, Any], *, is_locked: bool | None, holder: str | None, endpoint: str
-) -> Running:
+def _answered(data: Mapping[str, Any], running: Running) -> Running:
     supervisor = data["supervisor"]
-    return Running(
-        is_locked=is_locked,
-        holder=holder,
-        endpoint=endpoint,
+    return replace(
+        running,
         version=str(supervisor.get("version")),
         state=str(supervisor.get("state")),
         reason=supervisor.get("reason"),
@@ -311,6 +310,13 @@ def _lock(path: Path) -> tuple[bool, str | None]:
         return False, None
     finally:
         os.close(fd)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that this user may not enter
+        return False
 
 
 def _is_socket(path: Path) -> bool:

@@ -37,10 +37,9 @@ def judge(place: Place, running: Running) -> Iterator[Finding]:
 def _directory(place: Place) -> Finding:
     check, path = "data_dir", place.path
     if not place.exists:
-        if place.is_writable is False:
-            action = "Make it, owned by the user that runs longwire, with mode 0700; or set data_dir."
-            return error(check, f"{path} is not there and cannot be made", action, Trouble.NOT_PERMITTED)
-        return ok(check, f"{path} is not there; the first start makes it")
+        return _to_be_made(place)
+    if not place.is_folder:
+        return error(check, f"{path} is no directory", "Set data_dir to one.", Trouble.CONFIGURATION)
     if not place.is_ours:
         action = "Run this as its owner; or chown it to the user that runs longwire."
         return error(check, f"{path} belongs to another user", action, Trouble.NOT_PERMITTED)
@@ -50,6 +49,14 @@ def _directory(place: Place) -> Finding:
         text = f"{path} has mode {place.mode:04o}: others can look into it; the next start makes it 0700"
         return warning(check, text, f"chmod 0700 {path}")
     return ok(check, f"{path} is ours alone")
+
+
+def _to_be_made(place: Place) -> Finding:
+    check, path = "data_dir", place.path
+    if place.is_writable is False:
+        action = "Make it, owned by the user that runs longwire, with mode 0700; or set data_dir."
+        return error(check, f"{path} is not there and cannot be made", action, Trouble.NOT_PERMITTED)
+    return ok(check, f"{path} is not there; the first start makes it")
 
 
 def _file_system(place: Place) -> Iterator[Finding]:
