@@ -39,8 +39,8 @@ check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
 bench: $(BENCH_STAMP)  ## the table of numbers, side by side with their baselines; ARGS=--quick for a short look
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-soak: $(STAMP)  ## the long campaigns, an hour and more; LONGWIRE_SOAK_S=300, LONGWIRE_EXAMPLES=200 for shorter ones, LONGWIRE_SEED=... to repeat one
-	$(BIN)/python -m pytest -m soak
+soak: $(STAMP)  ## the long campaigns, 50 minutes; LONGWIRE_SOAK_S=300, LONGWIRE_EXAMPLES=200 for shorter ones, LONGWIRE_SEED=... to repeat one
+	$(BIN)/python -m pytest -m soak tests/chaos tests/acceptance
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,9 +15,9 @@ from longwire_protocol.link import LinkFailure
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at_start: Literal["", "exit", "hang"] = ""
     token: str = "no-secret"
     slow_close_s: float = 0.0
-    at_start: Literal["", "exit", "hang"] = ""
 
 
 class Misbehaving(Connector):
@@ -28,14 +28,14 @@ class Misbehaving(Connector):
     )
 
     def __init__(self, options: Options, host: Host) -> None:
+        if options.at_start == "exit":
+            os._exit(3)
+        if options.at_start == "hang":
+            signal.pause()
         self._options = options
         self._host = host
 
     def load(self) -> str:
-        if self._options.at_start == "exit":
-            os._exit(3)
-        if self._options.at_start == "hang":
-            signal.pause()
         return "misbehaving 1.0"
 
     async def serve(self, link: Link) -> LinkFailure:
