@@ -20,10 +20,10 @@ _log = logging.getLogger("misbehaving")
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at_start: Literal["", "exit", "hang"] = ""
     token: str = "no-secret"
     slow_close_s: float = 0.0
     load_s: float = 0.0
-    at_start: Literal["", "exit", "hang"] = ""
     compute_s: float = 0.0
 
 
@@ -35,15 +35,15 @@ class Misbehaving(Connector):
     )
 
     def __init__(self, options: Options, host: Host) -> None:
+        if options.at_start == "exit":
+            os._exit(3)
+        if options.at_start == "hang":
+            signal.pause()
         self._options = options
         self._host = host
 
     def load(self) -> str:
         time.sleep(self._options.load_s)
-        if self._options.at_start == "exit":
-            os._exit(3)
-        if self._options.at_start == "hang":
-            signal.pause()
         return "misbehaving 1.0"
 
     async def serve(self, link: Link) -> LinkFailure:
