@@ -15,7 +15,7 @@ import click
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent / "tests"))  # the harness starts the installed command
 
-from bench.catalogue import MEASURES  # noqa: E402
+from bench.catalogue import BY_NAME, MEASURES  # noqa: E402
 from bench.plot import draw  # noqa: E402
 from bench.rows import Row  # noqa: E402
 from bench.stage import Bench  # noqa: E402
@@ -45,7 +45,7 @@ def main(
     machine = describe_machine(folder)
     bench = Bench(folder=folder, is_quick=quick, is_kept=keep)
     try:
-        rows, failed = asyncio.run(_measure(bench, only or tuple(MEASURES)))
+        rows, failed = asyncio.run(_measure(bench, only or _common()))
     finally:
         if keep:
             click.echo(f"kept {folder}", err=True)
@@ -60,6 +60,10 @@ def main(
             click.echo(f"drawn: {path}", err=True)
     if failed:
         sys.exit(f"not measured: {', '.join(failed)}")
+
+
+def _common() -> tuple[str, ...]:
+    return tuple(name for name in MEASURES if name not in BY_NAME)
 
 
 async def _measure(bench: Bench, names: tuple[str, ...]) -> tuple[list[Row], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from bench.measures import (
+    blackout,
     commands,
     durable,
     fleet,
@@ -14,6 +15,7 @@ from bench.measures import (
     latency,
     memory,
     orphans,
+    outage_log,
     replay,
     restart,
     start,
@@ -40,4 +42,9 @@ MEASURES: dict[str, Measure] = {
     "durable": durable.measure,
     "durable_20m": known_keys.measure,
     "replay": replay.measure,
+    "blackout": blackout.measure,
+    "outage_log": outage_log.measure,
 }
+
+BY_NAME = {"blackout", "outage_log"}
+"""Measured only when asked for: they wait for minutes, and are no race against anybody."""

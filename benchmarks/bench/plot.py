@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bars, curves
+from bench import bars, curves, timeline
 from bench.rows import Row
 
 _PICTURES = {
     "benchmark.svg": (bars.draw, "ratio: Longwire / the other"),
     "fleet.svg": (curves.draw, "accounts online, on a logarithmic scale like the costs"),
+    "blackout.svg": (timeline.draw, "a second is a bar above; status is asked each second below"),
 }
 """Each with what draws it, and what is said under it."""
 

@@ -35,6 +35,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int | None = None
     """With how many accounts it was measured, where it was measured with several numbers of them."""
 
+    points: tuple[tuple[float, float], ...] = ()
+    """What it was at which second, where that is drawn."""
+
     @property
     def title(self) -> str:
         """The name, and with how many accounts."""

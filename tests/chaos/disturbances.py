@@ -35,9 +35,12 @@ _LOOK_S = 0.1
 
 
 async def child_stopped(campaign: Campaign) -> None:
-    """SIGSTOP of a child, and SIGCONT: sometimes before its heartbeat timeout, sometimes after."""
-    status = await campaign.longwire.status()
-    children = {each["account"]: each["pid"] for each in status["accounts"] if each["pid"] is not None}
+    """SIGSTOP of a child, and SIGCONT: sometimes before its heartbeat timeout, sometimes after.
+
+    Not of one that is starting: what has not come as far as to arm its lifeline cannot die by it.
+    """
+    accounts = (await campaign.longwire.status())["accounts"]
+    children = {each["account"]: each["pid"] for each in accounts if each["pid"] and each["sdk"]}
     if children:
         account = campaign.rng.choice(sorted(children))
         for_s = campaign.rng.uniform(0.1, 1.5) * campaign.plan.settings.heartbeat_timeout_s
@@ -49,8 +52,8 @@ async def child_stopped(campaign: Campaign) -> None:
 
 async def template_stopped(campaign: Campaign) -> None:
     """SIGSTOP of a template, and SIGCONT some time later."""
-    status = await campaign.longwire.status()
-    pids = [template["pid"] for template in status["supervisor"]["templates"] if template["pid"]]
+    templates = (await campaign.longwire.status())["supervisor"]["templates"]
+    pids = [template["pid"] for template in templates if template["pid"] and template["state"] == "ready"]
     if pids:
         for_s = campaign.rng.uniform(0.5, 10.0)
         work = _stand_still(campaign, campaign.rng.choice(pids), "template stopped", for_s=for_s)
