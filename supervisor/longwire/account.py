@@ -18,14 +18,12 @@ from longwire.backoff import Backoff
 from longwire.child import Child
 from longwire.config import AccountConfig
 from longwire.incarnation import Incarnation, Workplace
-from longwire.incident import LastIncident
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
 from longwire.limits import Excess, Limits, Meter, Recycling
-from longwire.liveness import NO_PROCESS
 from longwire.manners import Manners
 from longwire.memory import Memory, Notebook
 from longwire.outages import Outages
-from longwire.remarks import remarks
+from longwire.portrait import Sitter, Tally, portrait
 from longwire.status import AccountStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
@@ -47,17 +45,6 @@ class Premises(Workplace, frozen=True):
     """How close together an account may connect."""
     outages: Outages
     """Who fails together."""
-
-
-class Tally(msgspec.Struct):
-    """What happened to an account in this supervisor's time."""
-
-    starts: int = 0
-    events: int = 0
-    duplicates: int = 0
-    frame_at: float | None = None
-    event_at: float | None = None
-    """Of earlier processes; on the loop's clock."""
 
 
 class Account:
@@ -91,6 +78,8 @@ class Account:
         """Over which limit it is left, as it was replaced for that a short while ago."""
         self._in_vain: LinkFailure | None = None
         """Why the last successor failed, until another one does better."""
+        self._last_failure: tuple[float, LinkFailure] | None = None
+        """Also of one that is well again; with when it was, on the loop's clock."""
         self.meter: Meter | None = None
         """Of a process of this account; the guard's to keep."""
         self.limits = Limits(
@@ -378,6 +367,8 @@ class Account:
             hold_s=self._premises.manners.hold_s(self.config, now),
         )
         self._life, actions = lifecycle.step(before, happened, self._rules)
+        if why is not None and trigger in _FAILURES:
+            self._last_failure = now, why
         self._set_alarms()
         if self._present is not None and (actions or self._life.state is not before.state):
             self._present.cancel_turn()
@@ -456,72 +447,30 @@ class Account:
 
     def status(self) -> AccountStatus:
         """Return what is known of it now."""
-        life, child, meter = self._life, self._child, self.meter
-        if meter is not None and meter.pid != self.pid:
-            meter = None
         outage = self._premises.outages.of(self.connector)
-        vitals, health = (child.vitals, child.health) if child else (None, None)
-        judgement = health.judgement() if health else None
-        said = remarks(
-            life,
-            is_starved=health is not None and health.is_starved,
-            is_proven=judgement is None or judgement.is_proven,
+        sitter = Sitter(
+            config=self.config,
+            life=self._life,
+            attempt=lifecycle.attempt(self._life, self._loop.time(), self._rules),
+            incarnation=self._number,
+            child=self._child,
+            tally=self.tally,
+            bot=self._notes.memory.bot,
             in_outage=len(outage.accounts) if outage else 0,
             excess=self._excess,
             in_vain=self._in_vain,
-        )
-        beat = vitals.beat if vitals else None
-        return AccountStatus(
-            account=self.name,
-            tenant=self.config.tenant,
-            connector=self.config.connector,
-            state=said.state,
-            reason=said.reason,
-            error_code=said.error_code,
-            message=said.message,
-            user_action=said.user_action,
-            user_action_zh=said.user_action_zh,
-            since=self._wall(life.since),
-            attempt=lifecycle.attempt(life, self._loop.time(), self._rules),
-            next_retry_at=None if life.retry_at is None else self._wall(life.retry_at),
-            incarnation=self._number,
-            pid=self.pid,
-            isolation=child.isolation if child else None,
-            python=self.config.settings.python,
-            template_pid=child.template_pid if child else None,
-            connected_since=None if life.proven_at is None else self._wall(life.proven_at),
-            connection=vitals.connection if vitals else None,
-            last_frame_at=self._wall_or_none((vitals and vitals.frame_at) or self.tally.frame_at),
-            last_event_at=self._wall_or_none((vitals and vitals.event_at) or self.tally.event_at),
-            last_proof_at=self._wall_or_none(health.proof_at if health else None),
-            phase=health.phase[0] if health else None,
-            phase_since=self._wall_or_none(health.phase[1] if health else None),
-            liveness=judgement.liveness if judgement else NO_PROCESS,
-            last_incident=self._last_incident(),
-            restarts=max(0, self.tally.starts - 1),
-            events=self.tally.events,
-            duplicates=self.tally.duplicates,
-            unstored=beat.unstored if beat else 0,
-            pss_bytes=meter.pss_bytes if meter else None,
-            rss_bytes=meter.rss_bytes if meter else None,
-            cpu_percent=meter.cpu_percent if meter else None,
             limits=self.limits,
-            sdk=vitals.sdk if vitals else None,
-            bot=self._notes.memory.bot,
-            counters=beat.counters if beat else {},
+            meter=self.meter,
+            last_incident=self._premises.yard.incidents.last(self.name),
+            last_failure=self._last_failure,
         )
-
-    def _last_incident(self) -> LastIncident | None:
-        last = self._premises.yard.incidents.last(self.name)
-        if last is None:
-            return None
-        return LastIncident(id=last.id, at=last.at, kind=last.kind, reason=last.reason)
-
-    def _wall_or_none(self, at: float | None) -> float | None:
-        return None if at is None else self._wall(at)
+        return portrait(sitter, wall=self._wall)
 
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()
+
+
+_FAILURES = {Trigger.FAILED, Trigger.REFUSED, Trigger.HUNG, Trigger.EXITED}
 
 
 def _meaning(failure: LinkFailure, *, is_excused: bool) -> Trigger:

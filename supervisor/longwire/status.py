@@ -15,6 +15,15 @@ from longwire_protocol.event import Bot
 from longwire_protocol.frames import Phase
 
 
+class LastError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it was last not online, also while it is again."""
+
+    at: float
+    reason: str
+    error_code: str | None
+    message: str
+
+
 class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One account, as clients and operators see it."""
 
@@ -50,6 +59,8 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_event_at: float | None
     last_proof_at: float | None
     """When the peer last answered anything, a WebSocket ping included."""
+    last_error: LastError | None
+    """In this supervisor's time."""
     phase: Phase | None
     """What its process is doing; `None` without one."""
     phase_since: float | None
