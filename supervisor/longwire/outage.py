@@ -85,14 +85,14 @@ class Outage:
         """Note that a link is up."""
         self._failing.pop(account, None)
         self._pace_per_s = min(self._usual_per_s, self._pace_per_s * 2)
-        if self._pace_per_s >= self._usual_per_s:
-            self.since = None
-        self._end_if_small()
+        if self._pace_per_s >= self._usual_per_s or len(self.accounts) < LEAST_ACCOUNTS:
+            self._end()
 
     def left(self, account: str) -> None:
         """Forget an account that is not to run any more."""
         self._failing.pop(account, None)
-        self._end_if_small()
+        if len(self.accounts) < LEAST_ACCOUNTS:
+            self._end()
 
     def _begun_since(self, begin: float) -> list[str]:
         return [account for account, (since, _) in self._failing.items() if since >= begin]
@@ -102,6 +102,8 @@ class Outage:
         """Return whether so many make one; those that were parked for it just now were to run, too."""
         return len(failing) >= max(LEAST_ACCOUNTS, LEAST_SHARE * len(wanted | set(failing)))
 
-    def _end_if_small(self) -> None:
-        if len(self.accounts) < LEAST_ACCOUNTS:
+    def _end(self) -> None:
+        """Be over; those that are left in it count again when they fail again."""
+        if self.is_on:
             self.since = None
+            self._failing.clear()

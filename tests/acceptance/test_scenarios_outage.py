@@ -94,6 +94,31 @@ async def test_g11_accounts_that_fail_together_are_slowed_together_and_none_is_p
     assert [len(longwire.log_events(f"outage_{what}")) for what in ("begins", "ends")] == [1, 1]
 
 
+async def test_g11_accounts_that_were_parked_just_before_it_was_recognised_are_pardoned(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    """One by one they are cut and refused for good: four are parked, the fifth shows that it is not they."""
+    everyone = fleet(simulator, "lark", 8, backoff_initial_s=0.05)
+    longwire.configure(everyone)
+    await longwire.start()
+    await longwire.until_online()
+    down = await simulator.fault(LarkDiscoveryCode(platform="lark", code=10014, msg="app secret invalid"))
+    first, rest = list(everyone)[:4], list(everyone)[4:]
+    for app in first:
+        await simulator.drop("lark", app=app)
+    for app in first:
+        await longwire.until_state(app, "parked")
+    await simulator.drop("lark", app=rest[0])
+
+    async def pardoned() -> bool:
+        found = await accounts(longwire)
+        return bool(await outages(longwire)) and all(account["state"] != "parked" for account in found)
+
+    await until(pardoned, what="nobody is parked any more")
+    await simulator.clear_faults(down)
+    await longwire.until_online()
+
+
 async def test_g11_one_tenant_with_a_wrong_secret_is_no_outage_and_parks(
     simulator: Simulator, longwire: Longwire
 ) -> None:

@@ -102,6 +102,16 @@ def test_it_is_over_at_the_usual_pace() -> None:
     assert (outage.is_on, outage.pace_per_s, outage.accounts) == (False, USUAL_PER_S, [])
 
 
+def test_those_that_are_left_over_make_another_one_only_by_failing_again() -> None:
+    outage = begun(100)
+    for account in names(6):
+        outage.proven(account)
+    fail(outage, names(100)[6:55], wanted=100, now=101.0)
+    assert not outage.is_on
+    fail(outage, names(100)[55:56], wanted=100, now=101.0)
+    assert (outage.is_on, len(outage.accounts)) == (True, 50)
+
+
 def test_it_is_over_when_too_few_are_left_in_it() -> None:
     outage = begun(6)
     outage.proven("bot-0")
