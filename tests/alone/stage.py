@@ -85,11 +85,11 @@ async def stage(platform: PlatformName, *, time_scale: float = 1.0) -> AsyncIter
     """Set up a simulator; in the end everything on it is killed."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        async with await Simulator.start(folder, time_scale=time_scale) as simulator:
-            it = Stage(simulator, folder, platform)
-            try:
+        simulator = await Simulator.start(folder, time_scale=time_scale)
+        it = Stage(simulator, folder, platform)
+        try:
+            async with simulator:
                 yield it
-            finally:
-                for bot in it.bots:
-                    await bot.kill()
-        await simulator.program.kill()
+        finally:
+            for program in (*it.bots, simulator.program):
+                await program.kill()
