@@ -30,7 +30,7 @@ from longwire_connectors.simulator.fault_kinds import LarkClientConfig
 _ONLINE_S = 120.0
 """For the first time: a machine that is busy with much else starts 40 processes."""
 
-_BACK_S = 240.0
+_BACK_S = 150.0
 """To wait for an account after calm; how long it may take is judged afterwards."""
 
 _DRAIN_S = 120.0
@@ -212,8 +212,11 @@ class Campaign:
                     await self.restart(name)
             return all(self.record.returns.values())
 
-        with suppress(AssertionError):  # who is not back is judged with all the rest
+        try:
             await until(back, what="all are online again", deadline_s=_BACK_S, every_s=_LOOK_S)
+        except AssertionError:
+            self._check_promises()  # it tells more than that they are not
+            raise
         await self.longwire.until_online(deadline_s=_BACK_S)
 
     async def restart(self, account: str) -> None:
