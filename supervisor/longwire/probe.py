@@ -55,6 +55,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     message: str | None = None
     user_action: str | None = None
+    user_action_zh: str | None = None
+    """The same in Chinese."""
     clock_ahead_s: float | None = None
     """By how much this machine's clock is ahead of the platform's, to about a second."""
     took_s: float | None = None
@@ -193,4 +195,5 @@ def _checked(account: AccountConfig, result: ProbeResult) -> Checked:
         error_code=failure.error_code,
         message=Redactor(account.secret_values())(failure.message),
         user_action=failure.user_action,
+        user_action_zh=failure.user_action_zh,
     )

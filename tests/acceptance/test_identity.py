@@ -43,7 +43,11 @@ def facts(event: Event) -> tuple[str | None, bool | None, str | None]:
 async def test_b9_the_first_events_of_the_first_process_are_recognised_in_their_order(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Mentions that wait at the platform before anybody connects, so they come with the first frames."""
+    """Mentions that wait at the platform before anybody connects, so they come with the first frames.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     await simulator.register("lark", app=APP, secret=f"secret-of-{APP}", name="Acme Bot")
     for number in range(5):
         await simulator.inject_lark(mention(str(number)))
@@ -63,7 +67,11 @@ async def test_b9_the_first_events_of_the_first_process_are_recognised_in_their_
 async def test_b9_a_platform_that_does_not_tell_who_the_bot_is_costs_no_event_and_no_link(
     simulator: Simulator, longwire: Longwire, fault: FaultBase
 ) -> None:
-    """The account is online, and its first event stored and acknowledged in time: no redelivery."""
+    """The account is online, and its first event stored and acknowledged in time: no redelivery.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     await simulator.fault(fault)
     await simulator.inject_lark(mention("who am I"))
     longwire.configure({"bot": lark(simulator.url, APP)})
@@ -82,7 +90,11 @@ async def test_b9_a_platform_that_does_not_tell_who_the_bot_is_costs_no_event_an
 async def test_b9_the_identity_is_known_at_once_after_a_kill_of_the_child_and_of_the_supervisor(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """From then on nobody is asked: the platform's call hangs, and the first mention is recognised anyhow."""
+    """From then on nobody is asked: the platform's call hangs, and the first mention is recognised anyhow.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     longwire.configure({"bot": lark(simulator.url, APP)})
     await longwire.start()
     await longwire.until_online()
@@ -106,7 +118,11 @@ async def test_b9_the_identity_is_known_at_once_after_a_kill_of_the_child_and_of
 async def test_b9_another_app_under_the_same_name_is_another_bot(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A remembered identity is that of an app: a mention of the old bot is not taken for one of the new."""
+    """A remembered identity is that of an app: a mention of the old bot is not taken for one of the new.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     longwire.configure({"bot": lark(simulator.url, APP)})
     await longwire.start()
     await longwire.until_online()
@@ -127,7 +143,11 @@ async def test_b9_another_app_under_the_same_name_is_another_bot(
 async def test_b9_an_account_that_was_removed_and_added_again_still_knows_who_it_is(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """By command, without a restart of the supervisor, and while the platform tells nobody."""
+    """By command, without a restart of the supervisor, and while the platform tells nobody.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     longwire.configure({})
     await longwire.start()
     params = {"account": "bot", "config": lark(simulator.url, APP)}
@@ -146,7 +166,11 @@ async def test_b9_an_account_that_was_removed_and_added_again_still_knows_who_it
 async def test_b9_dingtalks_robot_is_known_by_its_first_message_and_its_code_over_a_restart(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """DingTalk tells who the robot is in each message; what is no message has it from an earlier process."""
+    """DingTalk tells who the robot is in each message; what is no message has it from an earlier process.
+
+    Alone: by its code, the SDK does not know who the bot is; each program asks at its start, or takes
+    mentions of others for its own.
+    """
     longwire.configure({"bot": dingtalk(simulator.url, DING)})
     await longwire.start()
     await longwire.until_online()

@@ -51,7 +51,11 @@ async def until_attempt(longwire: Longwire, number: int, *, deadline_s: float = 
 async def test_a4_accounts_that_fall_together_come_back_apart_and_get_their_own_events(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Eight sockets are cut in one moment while the platform is busy: all return, at different times."""
+    """Eight sockets are cut in one moment while the platform is busy: all return, at different times.
+
+    Alone: eight processes were back after 0.3 to 20 s, each at random within ReconnectNonce (25 s); in one
+    program two of three bots never started.
+    """
     apps = lark_apps(8)
     longwire.configure({app: lark(simulator.url, app, backoff_initial_s=1.0) for app in apps})
     await longwire.start()
@@ -83,7 +87,11 @@ async def test_a4_accounts_that_fall_together_come_back_apart_and_get_their_own_
 async def test_b4_an_accepted_connection_that_drops_counts_as_a_failure_and_delays_double(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A server that accepts and drops at once: no delay is shorter than half of the doubled one."""
+    """A server that accepts and drops at once: no delay is shorter than half of the doubled one.
+
+    Alone: one attempt each ReconnectInterval exactly, for ever, neither growing nor spread; a server that
+    closed at once was asked 8 times in 120 s.
+    """
     await simulator.fault(AcceptThenClose(platform="lark"))
     longwire.configure({"bot": lark(simulator.url, LARK, backoff_initial_s=0.4, backoff_max_s=1.6)})
     await longwire.start()
@@ -99,7 +107,11 @@ async def test_b4_an_accepted_connection_that_drops_counts_as_a_failure_and_dela
 async def test_b4_an_hour_of_accept_and_drop_follows_the_law(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A fortieth of the times: 90 s for an hour, 1.5 s for Lark's cap. The law gives 95 an hour at most."""
+    """A fortieth of the times: 90 s for an hour, 1.5 s for Lark's cap. The law gives 95 an hour at most.
+
+    Alone: one attempt each ReconnectInterval exactly, for ever, neither growing nor spread; a server that
+    closed at once was asked 8 times in 120 s.
+    """
     await simulator.fault(AcceptThenClose(platform="lark"))
     longwire.configure({"bot": lark(simulator.url, LARK, backoff_initial_s=0.0025, backoff_max_s=1.5)})
     await longwire.start()
@@ -118,6 +130,11 @@ async def test_b4_an_hour_of_accept_and_drop_follows_the_law(
 async def test_b7_a_code_that_nobody_knows_is_retried_and_seen(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """A code that nobody knows is retried and seen.
+
+    Alone: at the start one attempt and exit code 1; while reconnecting one attempt, then silence: none in 40
+    s after the secret was right again.
+    """
     await simulator.fault(LarkDiscoveryCode(platform="lark", code=1000040399, msg="app_id is invalid"))
     longwire.configure({"bot": lark(simulator.url, LARK, backoff_initial_s=0.05)})
     await longwire.start()
@@ -132,7 +149,10 @@ async def test_b7_a_code_that_nobody_knows_is_retried_and_seen(
 async def test_b8_a_parked_account_connects_after_a_restart_or_with_a_new_secret(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """The app's secret is another one: a restart asks once more, the right one and SIGHUP mend it."""
+    """The app's secret is another one: a restart asks once more, the right one and SIGHUP mend it.
+
+    Alone: only a new process connects; the old one stays silent, and alive.
+    """
     await simulator.register("lark", app=LARK, secret="another-secret")
     longwire.configure({"bot": lark(simulator.url, LARK, backoff_initial_s=0.05)})
     await longwire.start()
@@ -159,6 +179,11 @@ async def test_b8_a_parked_account_connects_after_a_restart_or_with_a_new_secret
 async def test_b10_the_connection_limit_is_waited_for_slowly_and_shown(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """The connection limit is waited for slowly and shown.
+
+    Alone: at the start exit code 1 after one attempt; while reconnecting one attempt, then none in 30 s after
+    there was room again, the process alive.
+    """
     limit = await simulator.fault(LarkDiscoveryCode(platform="lark", code=1000040350, msg="exceeded"))
     longwire.configure({"bot": lark(simulator.url, LARK, backoff_initial_s=0.05)})
     await longwire.start()
@@ -181,7 +206,11 @@ async def test_b10_the_connection_limit_is_waited_for_slowly_and_shown(
 async def test_c1_an_hour_of_refusal_follows_the_law_and_fills_no_log(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A fortieth of DingTalk's own times: 0.5 s, cap 7.5 s, 90 s for the hour."""
+    """A fortieth of DingTalk's own times: 0.5 s, cap 7.5 s, 90 s for the hour.
+
+    Alone: an attempt each 10.1 s, 6 in a minute and so 360 in an hour, with three lines of log each, for
+    ever.
+    """
     await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=503))
     longwire.configure({"bot": dingtalk(simulator.url, DING, backoff_initial_s=0.5, backoff_max_s=7.5)})
     await longwire.start()
@@ -203,7 +232,10 @@ async def test_c1_an_hour_of_refusal_follows_the_law_and_fills_no_log(
 async def test_c2_a_server_that_closes_at_once_is_asked_twice_a_minute_after_ten(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A twentieth of DingTalk's own times: 1 s and 15 s, a minute is 3 s; watched for 20 minutes."""
+    """A twentieth of DingTalk's own times: 1 s and 15 s, a minute is 3 s; watched for 20 minutes.
+
+    Alone: 830 opens in 5 s on a busy machine, 2,194 on an idle one.
+    """
     await simulator.fault(AcceptThenClose(platform="dingtalk"))
     longwire.configure({"bot": dingtalk(simulator.url, DING, backoff_initial_s=1.0, backoff_max_s=15.0)})
     await longwire.start()
@@ -222,7 +254,10 @@ async def test_c2_a_server_that_closes_at_once_is_asked_twice_a_minute_after_ten
 async def test_c5_after_a_stable_run_the_first_retry_comes_within_the_base_delay(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Failures before count no more once the link was proven for `stable_after_s`."""
+    """Failures before count no more once the link was proven for `stable_after_s`.
+
+    Alone: back 10.2 s after a reset and 0.03 s after a close frame, always the same.
+    """
     busy = await simulator.fault(DingTalkOpenStatus(platform="dingtalk", status=503))
     account = dingtalk(simulator.url, DING, backoff_initial_s=0.5, backoff_max_s=30.0, stable_after_s=1.0)
     longwire.configure({"bot": account})
@@ -248,7 +283,10 @@ async def test_c5_after_a_stable_run_the_first_retry_comes_within_the_base_delay
 async def test_c6_ten_restarts_at_once_are_throttled_and_told_so(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """With DingTalk's own times: three new connections in short order, and then one each 20 s."""
+    """With DingTalk's own times: three new connections in short order, and then one each 20 s.
+
+    Alone: ten restarts of the program made ten connects in 18 s, all left without a close frame.
+    """
     longwire.configure({"bot": dingtalk(simulator.url, DING)})
     await longwire.start()
     await longwire.until_online()
@@ -298,7 +336,10 @@ async def test_t10_count_and_delay_outlive_a_kill_of_the_supervisor(
 async def test_g7_accounts_that_start_together_come_to_the_platform_at_its_rate(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Forty accounts at ten a second after a burst of five: the last comes 3.5 s after the first."""
+    """Forty accounts at ten a second after a burst of five: the last comes 3.5 s after the first.
+
+    Alone: by its code, each process connects when its import is done; nothing limits how many do so together.
+    """
     apps = lark_apps(40)
     longwire.configure(
         {app: lark(simulator.url, app) for app in apps}, connect_rate_per_s=10.0, connect_burst=5

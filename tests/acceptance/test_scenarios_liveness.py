@@ -168,7 +168,10 @@ async def polled(longwire: Longwire, *, link_timeout_s: float) -> AsyncIterator[
 async def test_b6_status_is_never_online_on_a_proof_that_is_too_old(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Asked all the time, through a frozen server, a lost link, a frozen child and a frozen supervisor."""
+    """Asked all the time, through a frozen server, a lost link, a frozen child and a frozen supervisor.
+
+    Alone: there is no status.
+    """
     await start_both(longwire, simulator, heartbeat_timeout_s=20.0)
     await longwire.start()
     await longwire.until_online()
@@ -197,6 +200,10 @@ async def test_b6_status_is_never_online_on_a_proof_that_is_too_old(
 async def test_b6_what_is_known_of_an_account_is_shown_readably(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """What is known of an account is shown readably.
+
+    Alone: there is no status.
+    """
     await start_both(longwire, simulator)
     await longwire.start()
     await longwire.until_online()
@@ -237,7 +244,10 @@ async def test_d6_no_child_is_killed_for_a_supervisor_that_was_stopped(
 async def test_g8_a_clock_that_steps_by_hours_restarts_nothing(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """In the supervisor and in its children, forwards and then backwards."""
+    """In the supervisor and in its children, forwards and then backwards.
+
+    Alone: not measured; the SDKs' waits count the loop's monotonic time.
+    """
     await start_both(longwire, simulator)
     step = longwire.folder / "clock_step"
     env = {"PYTHONPATH": str(PLUGINS / "stepping_clock"), "TMPDIR": str(longwire.folder)}
@@ -302,6 +312,10 @@ async def test_g5_the_stacks_of_a_wedged_loop_are_in_the_log_and_its_incident_be
 
 
 async def test_g5_of_a_stopped_process_the_incident_says_so(longwire: Longwire) -> None:
+    """Of a stopped process the incident says so.
+
+    Alone: 45 s stopped: nobody closed the connection, and the log had not a word of it.
+    """
     before = await start_misbehaving(longwire)
     os.kill(before["pid"], signal.SIGSTOP)
     incident = await incident_of(longwire, "bad")
@@ -311,6 +325,10 @@ async def test_g5_of_a_stopped_process_the_incident_says_so(longwire: Longwire) 
 
 
 async def test_g5_a_start_that_hangs_in_its_import_is_found_and_says_where(longwire: Longwire) -> None:
+    """A start that hangs in its import is found and says where.
+
+    Alone: 45 s stopped: nobody closed the connection, and the log had not a word of it.
+    """
     started = await start_misbehaving(longwire, load_s=600.0)
     assert started["phase"] in {None, "importing"}
     incident = await incident_of(longwire, "bad")
@@ -323,6 +341,10 @@ async def test_g5_a_start_that_hangs_in_its_import_is_found_and_says_where(longw
 async def test_g5_a_crash_leaves_its_last_words_without_secrets_and_outlives_the_supervisor(
     longwire: Longwire,
 ) -> None:
+    """A crash leaves its last words without secrets and outlives the supervisor.
+
+    Alone: 45 s stopped: nobody closed the connection, and the log had not a word of it.
+    """
     longwire.allowed = {"Traceback"}
     await start_misbehaving(longwire)
     await misbehave(longwire, "crash")

@@ -60,7 +60,11 @@ async def calls(simulator: Simulator, platform: Platform) -> list[float]:
 async def test_g11_accounts_that_fail_together_are_slowed_together_and_none_is_parked(
     simulator: Simulator, longwire: Longwire, platform: Platform, refusal: FaultBase
 ) -> None:
-    """The platform cuts all and refuses all, even for good: nobody is believed to be at fault."""
+    """The platform cuts all and refuses all, even for good: nobody is believed to be at fault.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     longwire.configure(fleet(simulator, platform, 12))
     await longwire.start()
     await longwire.until_online()
@@ -97,7 +101,11 @@ async def test_g11_accounts_that_fail_together_are_slowed_together_and_none_is_p
 async def test_g11_accounts_that_were_parked_just_before_it_was_recognised_are_pardoned(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """One by one they are cut and refused for good: four are parked, the fifth shows that it is not they."""
+    """One by one they are cut and refused for good: four are parked, the fifth shows that it is not they.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     everyone = fleet(simulator, "lark", 8, backoff_initial_s=0.05)
     longwire.configure(everyone)
     await longwire.start()
@@ -122,7 +130,11 @@ async def test_g11_accounts_that_were_parked_just_before_it_was_recognised_are_p
 async def test_g11_one_tenant_with_a_wrong_secret_is_no_outage_and_parks(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Five accounts of one tenant are refused beside twelve that are well: each after one attempt."""
+    """Five accounts of one tenant are refused beside twelve that are well: each after one attempt.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     everyone = fleet(simulator, "lark", 17)
     bad = list(everyone)[:5]
     for app in bad:
@@ -145,7 +157,11 @@ async def test_g11_one_tenant_with_a_wrong_secret_is_no_outage_and_parks(
 async def test_g11_six_wrong_secrets_and_nothing_else_are_no_outage_either(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Accounts that were never online with what they have: their configuration is wrong."""
+    """Accounts that were never online with what they have: their configuration is wrong.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     everyone = fleet(simulator, "dingtalk", 6)
     for app in everyone:
         await simulator.register("dingtalk", app=app, secret="another-secret")
@@ -157,7 +173,11 @@ async def test_g11_six_wrong_secrets_and_nothing_else_are_no_outage_either(
 
 
 async def test_g11_children_that_die_together_are_no_outage(simulator: Simulator, longwire: Longwire) -> None:
-    """Six processes are killed: that is this machine's doing, and each is replaced by the law."""
+    """Six processes are killed: that is this machine's doing, and each is replaced by the law.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     longwire.configure(fleet(simulator, "lark", 6))
     await longwire.start()
     await longwire.until_online()
@@ -206,6 +226,11 @@ async def _blackout(
 async def test_g11_after_a_blackout_all_are_back_within_the_cap_at_the_starting_rate(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """After a blackout all are back within the cap at the starting rate.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     await _blackout(simulator, longwire, count=24, for_s=4.0, cap_s=5.0)
 
 
@@ -214,6 +239,10 @@ async def test_g11_after_a_blackout_all_are_back_within_the_cap_at_the_starting_
 async def test_g11_a_blackout_of_ten_minutes_with_a_hundred_accounts(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """With Lark's own cap of 60 s; `LONGWIRE_SOAK_S` shortens it."""
+    """With Lark's own cap of 60 s; `LONGWIRE_SOAK_S` shortens it.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
     for_s = float(os.environ.get("LONGWIRE_SOAK_S", "600"))
     await _blackout(simulator, longwire, count=100, for_s=min(for_s, 600.0), cap_s=60.0)

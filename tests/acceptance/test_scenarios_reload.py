@@ -72,7 +72,10 @@ async def by_verb(longwire: Longwire) -> dict[str, Any]:
 async def test_g3_a_reload_touches_only_the_accounts_that_changed(
     simulator: Simulator, longwire: Longwire, reload: Callable[[Longwire], Any]
 ) -> None:
-    """One account is changed, one added, one removed: the fourth keeps process and connection."""
+    """One account is changed, one added, one removed: the fourth keeps process and connection.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     accounts = {
         name: lark(simulator.url, app)
         for name, app in {"kept": KEPT, "changed": CHANGED, "removed": REMOVED}.items()
@@ -115,7 +118,10 @@ async def is_new(longwire: Longwire, name: str, pid: int) -> bool:
 async def test_g3_a_wrong_file_changes_nothing_and_every_mistake_is_told_with_its_place(
     longwire: Longwire,
 ) -> None:
-    """Two mistakes: both are in the answer, in what the verb prints, and in the log of a SIGHUP."""
+    """Two mistakes: both are in the answer, in what the verb prints, and in the log of a SIGHUP.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": LOOPBACK, "b": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
@@ -145,7 +151,10 @@ async def test_g3_a_wrong_file_changes_nothing_and_every_mistake_is_told_with_it
 async def test_g3_a_change_of_the_supervisors_own_settings_is_said_to_need_a_restart(
     longwire: Longwire,
 ) -> None:
-    """Its accounts are taken over all the same, and what runs goes on with the old settings."""
+    """Its accounts are taken over all the same, and what runs goes on with the old settings.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     other = f"ipc://{longwire.folder}/other.sock"
@@ -164,7 +173,10 @@ async def test_g3_a_change_of_the_supervisors_own_settings_is_said_to_need_a_res
 async def test_g3_a_second_supervisor_on_the_same_data_says_who_holds_it_and_touches_nothing(
     longwire: Longwire, tmp_path: Path
 ) -> None:
-    """It ends with 75 at once, and the first one's accounts and clients do not notice."""
+    """It ends with 75 at once, and the first one's accounts and clients do not notice.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
@@ -183,7 +195,10 @@ async def test_g3_a_second_supervisor_on_the_same_data_says_who_holds_it_and_tou
 async def test_g3_accounts_are_added_changed_and_removed_by_command(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Each command touches its own account, says how long it lasts, and the file is not written."""
+    """Each command touches its own account, says how long it lasts, and the file is not written.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"kept": lark(simulator.url, KEPT)})
     await longwire.start()
     await longwire.until_online()
@@ -224,7 +239,10 @@ async def is_gone(longwire: Longwire, name: str) -> bool:
 async def test_g3_what_commands_changed_outlives_a_reload_and_ends_with_the_supervisor(
     longwire: Longwire,
 ) -> None:
-    """An overlay over the file: its accounts updated, hidden, and one more; a restart has the file alone."""
+    """An overlay over the file: its accounts updated, hidden, and one more; a restart has the file alone.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"updated": LOOPBACK, "hidden": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
@@ -252,7 +270,10 @@ async def test_g3_what_commands_changed_outlives_a_reload_and_ends_with_the_supe
 async def test_g3_commands_that_would_be_mistakes_change_nothing(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Each is refused with its reason: a name that is there, one that is not, wrong keys, another tenant."""
+    """Each is refused with its reason: a name that is there, one that is not, wrong keys, another tenant.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": lark(simulator.url, KEPT), "b": LOOPBACK})
     await longwire.start()
     await longwire.until_online()
@@ -305,7 +326,10 @@ async def test_g3_commands_that_would_be_mistakes_change_nothing(
 async def test_g3_an_account_that_is_being_removed_can_be_added_again_and_nothing_else(
     longwire: Longwire,
 ) -> None:
-    """Its name is free at once; the new one starts when the old process is gone, never beside it."""
+    """Its name is free at once; the new one starts when the old process is gone, never beside it.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     plugins = str(Path(__file__).parent.parent / "plugins")
     slow = {"connector": "misbehaving", "slow_close_s": 1.5}
     longwire.configure({"slow": slow})
@@ -328,7 +352,10 @@ async def test_g3_an_account_that_is_being_removed_can_be_added_again_and_nothin
 
 
 async def test_g3_the_same_change_twice_with_a_key_has_one_effect_and_one_answer(longwire: Longwire) -> None:
-    """A client that lost the answer asks again with the same key and learns what became of it."""
+    """A client that lost the answer asks again with the same key and learns what became of it.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({})
     await longwire.start()
 
@@ -346,7 +373,10 @@ async def test_g3_the_same_change_twice_with_a_key_has_one_effect_and_one_answer
 async def test_g3_a_change_of_one_account_reads_no_other_accounts_secret_again(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A secret's file that is gone, or has another content, is the next reload's business."""
+    """A secret's file that is gone, or has another content, is the next reload's business.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     file = longwire.folder / "secret"
     file.write_text(f"secret-of-{KEPT}")
     longwire.configure({"kept": lark(simulator.url, KEPT, app_secret=f"file:{file}"), "b": LOOPBACK})
@@ -366,7 +396,10 @@ async def test_g3_a_change_of_one_account_reads_no_other_accounts_secret_again(
 async def test_g3_a_secret_by_command_is_nowhere_but_in_memory(
     simulator: Simulator, longwire: Longwire, tmp_path: Path
 ) -> None:
-    """From a file, a variable or standard input, never an argument; not on disk, in status, log or answer."""
+    """From a file, a variable or standard input, never an argument; not on disk, in status, log or answer.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     await simulator.register("lark", app=ADDED, secret=SECRET)
     longwire.configure({})
     await longwire.start()
@@ -405,7 +438,10 @@ async def test_g3_a_secret_by_command_is_nowhere_but_in_memory(
 
 
 async def test_g3_the_verbs_change_accounts_and_print_every_mistake(longwire: Longwire) -> None:
-    """As an operator has them: TOML on standard input, a key taken away, exit codes 64 and 78."""
+    """As an operator has them: TOML on standard input, a key taken away, exit codes 64 and 78.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     code, text = await run(longwire, "accounts", "add", "b", "--from", "-", given='connector = "loopback"\n')
@@ -422,7 +458,10 @@ async def test_g3_the_verbs_change_accounts_and_print_every_mistake(longwire: Lo
 
 
 async def test_g3_updates_in_quick_succession_are_limited_as_restarts_are(longwire: Longwire) -> None:
-    """Each is a new connection for the platform; one that changes nothing costs nothing."""
+    """Each is a new connection for the platform; one that changes nothing costs nothing.
+
+    Alone: there is no configuration; a change means to end the program with all its connections.
+    """
     longwire.configure({"a": LOOPBACK})
     await longwire.start()
     await longwire.until_online()

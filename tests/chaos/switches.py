@@ -69,7 +69,7 @@ WAYS: dict[type[FaultBase], list[Way]] = {
     DiscoveryBadJson: [Way(), Way(values={"body": "{}"}), Way(values={"body": "[]"})],
     LarkClientConfig: _CONFIGS,
     LarkPongConfig: [*_CONFIGS, Way(values={"is_empty": True})],
-    LarkConnectionLimit: [Way(values={"limit": 0}, wait_s=_TOO_MANY_S)],
+    LarkConnectionLimit: [Way(values={"limit": 1}), Way(values={"limit": 0}, wait_s=_TOO_MANY_S)],
     LarkDiscoveryStatus: [
         Way(),
         Way(values={"status": 404}),

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from longwire.cli.exits import ExitCode
-from longwire.cli.output import json_option, print_json, printable
+from longwire.cli.output import in_readers_words, json_option, print_json, printable
 from longwire.config import Config, Describer, load
 from longwire.probe import Checked, Prober
 from longwire_protocol.errors import ConfigError
@@ -46,7 +46,8 @@ def _print(path: Path, found: Config | ConfigError, probed: Sequence[Checked]) -
         for problem in found.problems:
             click.echo(str(problem))
     for each in probed:
-        click.echo(printable(f"{each}. {each.user_action}" if each.user_action else str(each)))
+        advice = in_readers_words(each.user_action, each.user_action_zh) if each.user_action else None
+        click.echo(printable(f"{each}. {advice}" if advice else str(each)))
 
 
 def exit_code(probed: Sequence[Checked]) -> ExitCode:

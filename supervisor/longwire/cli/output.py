@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 import click
@@ -14,6 +15,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the da
 def print_json(data: object) -> None:
     """Print the data as one line of JSON."""
     click.echo(msgspec.json.encode(data))
+
+
+def in_readers_words(text: str, chinese: str | None) -> str:
+    """Return the text for who reads this; whether in Chinese, the first of these that is set decides (locale(7))."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    is_chinese = next(filter(None, map(os.environ.get, names)), "").startswith("zh")
+    return chinese if is_chinese and chinese else text
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from longwire.cli.output import printable
+from longwire.cli.output import in_readers_words, printable
 
 _PIPE_WIDTH: Final = 200
 """Columns where there is no terminal to ask: `| grep` wants whole lines."""
@@ -179,14 +178,8 @@ def _explanation(account: _Account, now: float) -> str:
     if account.next_retry_at is not None:
         parts.append(f"next attempt in {span(account.next_retry_at - now)}")
     if account.user_action:
-        parts.append((_is_chinese() and account.user_action_zh) or account.user_action)
+        parts.append(in_readers_words(account.user_action, account.user_action_zh))
     return "; ".join(parts)
-
-
-def _is_chinese() -> bool:
-    """Return whether who reads this reads Chinese: the first of these that is set decides (locale(7))."""
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    return next(filter(None, map(os.environ.get, names)), "").startswith("zh")
 
 
 def _console() -> Console:
