@@ -18,7 +18,10 @@ def print_json(data: object) -> None:
 
 
 def in_readers_words(text: str, chinese: str | None) -> str:
-    """Return the text for who reads this; whether in Chinese, the first of these that is set decides (locale(7))."""
+    """Return the text, or the Chinese one for whom the locale says so.
+
+    The first of the variables that is set decides (locale(7)).
+    """
     names = ("LC_ALL", "LC_MESSAGES", "LANG")
     is_chinese = next(filter(None, map(os.environ.get, names)), "").startswith("zh")
     return chinese if is_chinese and chinese else text
