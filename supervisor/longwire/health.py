@@ -72,6 +72,8 @@ class Health:
         self._link = _Link()
         self._inquest: Inquest | None = None
         self._is_importing = True
+        self._is_late = False
+        """Whether its silence was told of; it lasts over fresh windows."""
         self._beat_at = watch.running_s
         self._phase = Phase.IMPORTING, self._clock()
         watch.begin(self, limit_s=settings.start_timeout_s)
@@ -111,8 +113,9 @@ class Health:
         self._beat_at = now = self._watch.running_s
         self._phase = beat.phase, beat.at - beat.phase_age_s
         self._hear(beat, now)
-        if self._watch.beat(self, now):
-            self._inquest = None
+        self._watch.beat(self, now)
+        if self._is_late:
+            self._is_late, self._inquest = False, None
             self._patient.on_time()
         # By what it said, as old as it was when it said so: that we read late is not its fault.
         self._act_on_link(judge(self._known(0.0, self._facts(beat.at))), now)
@@ -134,6 +137,7 @@ class Health:
         match stage:
             case Stage.LATE:
                 if not self._is_importing:
+                    self._is_late = True
                     self._patient.late()
             case Stage.SUSPECT:
                 self._inquest = self._inquest or Inquest(self._process)

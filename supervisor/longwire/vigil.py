@@ -78,14 +78,11 @@ class Vigil(Generic[K]):
         pulse = self._pulses[key] = _Pulse(key, now, limit_s)
         self._push(pulse)
 
-    def beat(self, key: K, now: float) -> bool:
-        """Note a sign of life; return whether its silence had reached any stage."""
+    def beat(self, key: K, now: float) -> None:
+        """Note a sign of life."""
         pulse = self._pulses.get(key)
-        if pulse is None:
-            return False
-        pulse.beat_at = now
-        was_late, pulse.passed = pulse.passed > 0, 0
-        return was_late
+        if pulse is not None:
+            pulse.beat_at, pulse.passed = now, 0
 
     def end(self, key: K) -> None:
         """Watch `key` no longer."""

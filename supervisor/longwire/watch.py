@@ -53,9 +53,9 @@ class Watch:
         """Watch its silence from now on, which may last so many seconds of running time."""
         self._vigil.begin(watched, self.running_s, limit_s=limit_s)
 
-    def beat(self, watched: Watched, now: float) -> bool:
-        """Note a sign of life at `now`, a running time; return whether its silence had been told of."""
-        return self._vigil.beat(watched, now)
+    def beat(self, watched: Watched, now: float) -> None:
+        """Note a sign of life at `now`, a running time."""
+        self._vigil.beat(watched, now)
 
     def end(self, watched: Watched) -> None:
         """Watch it no longer."""

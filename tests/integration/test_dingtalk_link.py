@@ -35,10 +35,11 @@ from longwire_protocol.link import Fault
 def test_the_module_is_imported_without_its_sdk_and_loads_it_lean() -> None:
     script = """
 import sys
+from types import SimpleNamespace
 from longwire_connectors.dingtalk.connector import DingTalkConnector as C
 heavy = {"dingtalk_stream", "websockets", "requests", "aiohttp"}
 assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
-text = C(C.declaration.options(client_id="a", client_secret="b"), None).load()
+text = C(C.declaration.options(client_id="a", client_secret="b"), SimpleNamespace(bot=None)).load()
 assert text.startswith("dingtalk-stream 0."), text
 assert "dingtalk_stream.stream" in sys.modules
 assert not {"aiohttp", "dingtalk_stream.card_replier"} & sys.modules.keys()
@@ -50,9 +51,10 @@ def test_without_the_sdk_the_import_error_comes_from_load() -> None:
     script = """
 import sys
 sys.modules["dingtalk_stream"] = None
+from types import SimpleNamespace
 from longwire_connectors.dingtalk.connector import DingTalkConnector as C
 try:
-    C(C.declaration.options(client_id="a", client_secret="b"), None).load()
+    C(C.declaration.options(client_id="a", client_secret="b"), SimpleNamespace(bot=None)).load()
 except ImportError:
     sys.exit(7)
 """

@@ -218,8 +218,9 @@ def refuses_once(name, package=None):
         raise RuntimeError("laid out otherwise")
     return real(name, package)
 importlib.import_module = refuses_once
+from types import SimpleNamespace
 from longwire_connectors.dingtalk.connector import DingTalkConnector as C
-C(C.declaration.options(client_id="a", client_secret="b"), None).load()
+C(C.declaration.options(client_id="a", client_secret="b"), SimpleNamespace(bot=None)).load()
 assert tried and hasattr(sys.modules["dingtalk_stream"], "ChatbotMessage")
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

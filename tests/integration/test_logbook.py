@@ -63,7 +63,7 @@ async def served(logbook: Logbook, folder: Path, *, run: str = RUN) -> AsyncIter
         for name in ("acme", "beta", "quiet")
     }
     logbook.tenants = {name: account.config.tenant for name, account in accounts.items()}
-    realm = SimpleNamespace(accounts=accounts, supervisor_id=run, logbook=logbook)
+    realm = SimpleNamespace(accounts=accounts, supervisor_id=run, logbook=logbook, catch_up=lambda: None)
     service = Handler(cast("Realm", realm), cast("Deliveries", None))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     endpoint = f"ipc://{folder}/longwire.sock"
