@@ -207,9 +207,14 @@ async def test_b6_what_is_known_of_an_account_is_shown_readably(
     await start_both(longwire, simulator)
     await longwire.start()
     await longwire.until_online()
-    shown = await by_command(longwire, "accounts", "show", "lark")
-    for layer in ("process", "loop", "socket", "subscription"):
-        assert re.search(rf"liveness: {layer} +ok, ", shown), shown
+
+    async def every_layer() -> str | None:
+        """Lark's own answer shows with the heartbeat after it."""
+        shown = await by_command(longwire, "accounts", "show", "lark")
+        layers = ("process", "loop", "socket", "subscription")
+        return shown if all(re.search(rf"liveness: {layer} +ok, ", shown) for layer in layers) else None
+
+    shown = await until(every_layer, what="every layer is proven")
     assert re.search(r"phase +(idle|working)", shown)
     assert re.search(
         r"liveness: subscription +nothing to prove", await by_command(longwire, "accounts", "show", "ding")
