@@ -1,0 +1,75 @@
+"""Scenario G3: what an operator wants of an account holds over the changes that are made to it meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.longwire import Longwire
+from harness.waiting import until
+
+PLUGINS = str(Path(__file__).parent.parent / "plugins")
+SLOW = {"connector": "misbehaving", "slow_close_s": 1.0}
+"""One whose end takes long enough to say something meanwhile."""
+
+
+async def stop(longwire: Longwire) -> None:
+    await longwire.client.call("account.stop", account="slow")
+
+
+async def update(longwire: Longwire) -> None:
+    answer = await longwire.client.call("account.update", {"config": {"nice": 1}}, account="slow")
+    assert answer["changed"] == ["slow"]
+
+
+async def reload(longwire: Longwire) -> None:
+    longwire.configure({"slow": {**SLOW, "nice": 1}})
+    assert (await longwire.client.call("config.reload"))["changed"] == ["slow"]
+
+
+async def until_changed(longwire: Longwire, *states: str) -> dict[str, Any]:
+    """Wait until the account is what the change made of it, and in one of these states."""
+
+    async def look() -> dict[str, Any] | None:
+        account = await longwire.account("slow")
+        is_changed = account["limits"]["nice"] == 1
+        return account if is_changed and account["state"] in states else None
+
+    return await until(look, what=f"changed, and {' or '.join(states)}")
+
+
+@pytest.mark.parametrize("acts", [(stop, update), (update, stop), (stop, reload)])
+async def test_g3_what_is_stopped_stays_stopped_through_a_change(longwire: Longwire, acts: Any) -> None:
+    """Stopped before the change or after it, its old process still there: the new account does not start.
+
+    Alone: there is no configuration, and nothing that stays stopped but a program that nobody starts.
+    """
+    longwire.configure({"slow": SLOW})
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    for act in acts:
+        await act(longwire)
+    assert (await longwire.account("slow"))["state"] == "stopping"
+    account = await until_changed(longwire, "stopped", "starting", "connecting", "online")
+    assert (account["state"], account["pid"], account["restarts"]) == ("stopped", None, 0)
+    await longwire.client.call("account.update", {"config": {"nice": 2}}, account="slow")
+    assert (await longwire.account("slow"))["state"] == "stopped"
+    await longwire.client.call("account.start", account="slow")
+    await longwire.until_online()
+
+
+async def test_g3_what_is_removed_and_added_again_starts_though_it_was_stopped(longwire: Longwire) -> None:
+    """Who adds an account wants it to run, whatever was wanted of the one that had its name.
+
+    Alone: there is no configuration, and nothing that stays stopped but a program that nobody starts.
+    """
+    longwire.configure({"slow": SLOW})
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    await stop(longwire)
+    await longwire.client.call("account.remove", account="slow")
+    await longwire.client.call("account.add", {"config": {**SLOW, "nice": 1}}, account="slow")
+    assert (await longwire.account("slow"))["state"] == "stopping"
+    await until_changed(longwire, "online")
