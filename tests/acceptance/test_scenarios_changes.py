@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +76,36 @@ async def test_g3_what_is_removed_and_added_again_starts_though_it_was_stopped(l
     await longwire.client.call("account.add", {"config": {**SLOW, "nice": 1}}, account="slow")
     assert (await longwire.account("slow"))["state"] == "stopping"
     await until_changed(longwire, "online")
+
+
+async def until_read(fifo: Path) -> int:
+    """Wait until somebody wants to read it; return the end to write to."""
+
+    async def look() -> int | None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody yet
+            return None
+
+    return await until(look, what=f"{fifo.name} is read")
+
+
+async def test_g3_a_hangup_while_it_starts_is_a_reload_and_not_its_end(longwire: Longwire) -> None:
+    """A deployment writes the file and sends SIGHUP, whatever the supervisor is doing at that moment.
+
+    Alone: there is no configuration, and SIGHUP ends a program that says nothing of it.
+    """
+    longwire.configure({"a": {"connector": "loopback"}})
+    first = longwire.config.read_text()
+    longwire.config.unlink()
+    os.mkfifo(longwire.config)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(longwire.start(), name="start")
+        end = await until_read(longwire.config)
+        longwire.program.send(signal.SIGHUP)
+        longwire.config.unlink()
+        longwire.configure({"a": {"connector": "loopback"}, "b": {"connector": "loopback"}})
+        os.write(end, first.encode())
+        os.close(end)
+    await longwire.until_online("a", "b")
+    assert len(longwire.log_events("reloaded")) == 1
