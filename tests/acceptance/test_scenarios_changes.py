@@ -12,6 +12,7 @@ import pytest
 
 from harness.longwire import Longwire
 from harness.waiting import until
+from longwire import CommandError
 
 PLUGINS = str(Path(__file__).parent.parent / "plugins")
 SLOW = {"connector": "misbehaving", "slow_close_s": 1.0}
@@ -109,3 +110,56 @@ async def test_g3_a_hangup_while_it_starts_is_a_reload_and_not_its_end(longwire:
         os.close(end)
     await longwire.until_online("a", "b")
     assert len(longwire.log_events("reloaded")) == 1
+
+
+async def test_g3_a_secret_that_is_a_fifo_is_refused_at_its_key_and_holds_up_nothing(
+    longwire: Longwire,
+) -> None:
+    """Asked for more often than there are threads to wait in: others change and restart as ever.
+
+    Alone: a program reads its own secrets, and one that opens a FIFO waits until somebody writes.
+    """
+    longwire.configure({"a": {"connector": "loopback"}})
+    await longwire.start()
+    await longwire.until_online()
+    os.mkfifo(longwire.folder / "fifo")
+    config = {"connector": "lark", "app_id": "cli_1", "app_secret": "file:fifo"}
+    for _ in range(8):
+        with pytest.raises(CommandError, match=r"accounts\.l\.app_secret: .*no regular file"):
+            await longwire.client.call("account.add", {"account": "l", "config": config})
+    os.kill((await longwire.account("a"))["pid"], signal.SIGKILL)
+    await until_restarted(longwire, 1)
+    answer = await longwire.client.call("account.update", {"account": "a", "config": {"nice": 1}})
+    assert answer["changed"] == ["a"]
+    await longwire.until_online()
+
+
+async def until_restarted(longwire: Longwire, times: int) -> None:
+    async def look() -> bool:
+        account = await longwire.account("a")
+        return (account["state"], account["restarts"]) == ("online", times)
+
+    await until(look, what="it is online again")
+
+
+async def test_g3_a_file_that_does_not_answer_holds_up_neither_a_restart_nor_the_end(
+    longwire: Longwire,
+) -> None:
+    """The configuration is on a mount that is gone: here a FIFO into which nobody writes.
+
+    Alone: a program reads its own files, and waits for them.
+    """
+    longwire.configure({"a": {"connector": "loopback"}})
+    await longwire.start()
+    await longwire.until_online()
+    longwire.config.unlink()
+    os.mkfifo(longwire.config)
+    longwire.program.send(signal.SIGHUP)
+    end = await until_read(longwire.config)
+    try:
+        os.kill((await longwire.account("a"))["pid"], signal.SIGKILL)
+        await until_restarted(longwire, 1)
+        code, _ = await longwire.stop()
+        assert code == 0
+    finally:
+        os.close(end)
