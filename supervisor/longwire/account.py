@@ -337,6 +337,7 @@ class Account:
 
     def _gone(self, incarnation: Incarnation, why: LinkFailure) -> None:
         """It has no process any more; where there is another one, that one is the account's now."""
+        incarnation.gone()
         if incarnation is self._second:
             if self._life.second in {Process.BOOTING, Process.READY}:
                 self._regret(why)
@@ -464,6 +465,7 @@ class Account:
             in_outage=len(outage.accounts) if outage else 0,
             excess=self._excess,
             in_vain=self._in_vain,
+            waits_for=self._present.waits_for if self._present else None,
             limits=self.limits,
             meter=self.meter,
             last_incident=self._premises.yard.incidents.last(self.name),

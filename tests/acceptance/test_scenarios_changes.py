@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from harness.longwire import Longwire
+from harness.processes import is_alive
 from harness.waiting import until
 from longwire import CommandError
 
 PLUGINS = str(Path(__file__).parent.parent / "plugins")
-SLOW = {"connector": "misbehaving", "slow_close_s": 1.0}
+SLOW = {"connector": "misbehaving", "slow_close_s": 1.5}
 """One whose end takes long enough to say something meanwhile."""
 
 
@@ -77,6 +78,36 @@ async def test_g3_what_is_removed_and_added_again_starts_though_it_was_stopped(l
     await longwire.client.call("account.add", {"config": {**SLOW, "nice": 1}}, account="slow")
     assert (await longwire.account("slow"))["state"] == "stopping"
     await until_changed(longwire, "online")
+
+
+async def test_g3_a_renamed_account_starts_when_its_old_process_is_gone_and_not_before(
+    longwire: Longwire,
+) -> None:
+    """Two accounts never have one app at a time: the new one waits, says for whom, and can be stopped.
+
+    Alone: the program under its new name connects at once, and the platform deals the events out to both.
+    """
+    config = {**SLOW, "app": "the app", "slow_close_s": 3.0, "stop_timeout_s": 9}
+    longwire.configure({"old": config})
+    await longwire.start(env={"PYTHONPATH": PLUGINS})
+    await longwire.until_online()
+    pid = (await longwire.account("old"))["pid"]
+    longwire.configure({"new": config, "other": {**SLOW, "app": "another app"}})
+    answer = await longwire.client.call("config.reload")
+    assert (answer["added"], answer["removed"]) == (["new", "other"], ["old"])
+    waiting = await longwire.account("new")
+    assert (waiting["state"], waiting["reason"], waiting["pid"]) == ("starting", "app_in_use", None)
+    assert "old" in waiting["message"]
+    assert (await longwire.account("other"))["reason"] is None
+    await longwire.client.call("account.stop", account="new")
+    await longwire.until_state("new", "stopped")
+    await longwire.client.call("account.start", account="new")
+    assert (await longwire.account("new"))["reason"] == "app_in_use"
+    assert is_alive(pid)
+    await longwire.until_online("new", "other")
+    told = [(line["event"], line["account"]) for line in longwire.log_lines() if "account" in line]
+    assert told.index(("child_exited", "old")) < told.index(("child_started", "new"))
+    assert [line["for_account"] for line in longwire.log_events("start_waits")] == ["old", "old"]
 
 
 async def until_read(fifo: Path) -> int:
