@@ -72,6 +72,8 @@ class Account:
         """Its successor, or its predecessor."""
         self._number = 0
         self._is_retired = False
+        self.is_called_for = False
+        """Whether the operator wants what has this name to run; that is said to one that leaves, too."""
         self._stable, self._retry, self._successor = Alarm(), Alarm(), Alarm()
         self._recycling = Recycling()
         self._excess: Excess | None = None
@@ -142,6 +144,7 @@ class Account:
             CommandError: it is being taken down for good.
         """
         self._refuse_if_retired()
+        self.is_called_for = True
         left_s = self._notes.memory.left_s(time.time(), longest_s=self._rules.backoff.max_s)
         if self._life.state is State.STOPPED and self.tally.starts == 0 and left_s > 0:
             self._resume(left_s, self._notes.memory.why)
@@ -155,13 +158,14 @@ class Account:
         self._happen(Trigger.RESUME, why=why, retry_at=self._loop.time() + left_s)
 
     def stop(self) -> None:
-        """Bring it down."""
+        """Bring it down, as the operator wants; whatever replaces it does not start then, either."""
+        self.is_called_for = False
         self._happen(Trigger.STOP)
 
     def retire(self) -> None:
         """Bring it down for good: it is removed, replaced, or the supervisor stops."""
         self._is_retired = True
-        self.stop()
+        self._happen(Trigger.STOP)
 
     def _refuse_if_retired(self) -> None:
         if self._is_retired:
@@ -195,6 +199,7 @@ class Account:
             CommandError: it is being taken down for good.
         """
         self._refuse_if_retired()
+        self.is_called_for = True
         _log.info("account_restarts", account=self.name, reason=why)
         self._happen(Trigger.RESTART)
 
@@ -332,6 +337,7 @@ class Account:
 
     def _gone(self, incarnation: Incarnation, why: LinkFailure) -> None:
         """It has no process any more; where there is another one, that one is the account's now."""
+        incarnation.gone()
         if incarnation is self._second:
             if self._life.second in {Process.BOOTING, Process.READY}:
                 self._regret(why)
@@ -459,6 +465,7 @@ class Account:
             in_outage=len(outage.accounts) if outage else 0,
             excess=self._excess,
             in_vain=self._in_vain,
+            waits_for=self._present.waits_for if self._present else None,
             limits=self.limits,
             meter=self.meter,
             last_incident=self._premises.yard.incidents.last(self.name),

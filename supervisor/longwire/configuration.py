@@ -14,11 +14,22 @@ from typing import Any, Protocol
 import msgspec
 
 from longwire.config import Config, Describer, Overlay, from_mapping, parsed
+from longwire.config.files import Files
+from longwire.config.loading import read_config_file
 from longwire.config.overlay import accounts_of, pinned
+from longwire.config.secrets import read_secret_file
 from longwire_protocol.declaration import ConnectorSpec
-from longwire_protocol.errors import ConfigError
+from longwire_protocol.errors import ConfigError, Problem
+from longwire_protocol.threads import in_thread
 
 Specs = Mapping[str, ConnectorSpec]
+
+_CHECK_S = 120.0
+"""How long a check may take in all. Its files (`Files`) and interpreters (`Describer`) have shorter bounds of
+their own; this is for what has none, as the start of an interpreter that is on a mount that is gone."""
+
+_MOST_CHECKS = 4
+"""Threads that may be left behind in such checks, before another one is refused."""
 
 
 class Asker(Protocol):
@@ -51,6 +62,7 @@ class Configuration:
         environ: where `env:` secrets are.
         read: reads the file again; `None` where there is none.
         asker: makes who asks interpreters for their connectors.
+        files: reads the files that it names.
 
     Raises:
         ConfigError: with every mistake found.
@@ -64,18 +76,24 @@ class Configuration:
         environ: Mapping[str, str],
         read: Callable[[], Mapping[str, Any]] | None = None,
         asker: Callable[[], Asker] = Describer,
+        files: Files | None = None,
     ) -> None:
         self._base = base.absolute()
         self._environ = environ
         self._read = read
         self._asker = asker
+        self._files = files or Files()
+        self._checks: set[object] = set()
+        """Under way, those too for which nobody waits any more."""
         self._present = self._checked(file, Overlay(), asker(), {})
 
     @classmethod
     def of_file(cls, path: Path, *, environ: Mapping[str, str]) -> Configuration:
         """Return that of a TOML file; blocks. Raises ConfigError."""
-        read = partial(parsed, path.absolute())
-        return cls(read(), base=path.absolute().parent, environ=environ, read=read)
+        files = Files()
+        again = partial(parsed, path.absolute(), partial(files.read, read=read_config_file))
+        values = parsed(path.absolute())  # by whom it is started, and may be kept waiting
+        return cls(values, base=path.absolute().parent, environ=environ, read=again, files=files)
 
     @property
     def config(self) -> Config:
@@ -160,14 +178,41 @@ class Configuration:
                 specs[python] = ask(python)
             return specs[python]
 
-        config = from_mapping(values, base=self._base, specs=describe, environ=self._environ)
+        config = from_mapping(
+            values,
+            base=self._base,
+            specs=describe,
+            environ=self._environ,
+            read_secret=partial(self._files.read, read=read_secret_file),
+        )
         return Candidate(config, file, overlay, specs)
 
     async def _in_thread(self, work: Callable[[Asker], Candidate]) -> Candidate:
-        """Do what blocks on a thread; bounded by the time that the connectors of an interpreter may take."""
+        """Do what blocks on a thread of its own, which nobody has to wait for; one at a time.
+
+        Raises:
+            ConfigError: it was not done in time, or earlier ones never were.
+        """
+        if len(self._checks) >= _MOST_CHECKS:
+            raise _not_checked("earlier checks of it still hang; see what mounts and interpreters it names")
         ask = self._asker()
+        self._checks.add(ask)
+
+        def check() -> Candidate:
+            try:
+                return work(ask)
+            finally:
+                self._checks.discard(ask)
+
         try:
-            return await asyncio.to_thread(work, ask)
+            return await in_thread(check, name="configuration", timeout_s=_CHECK_S)
+        except TimeoutError:
+            ask.interrupt()
+            raise _not_checked(f"it could not be checked within {_CHECK_S:g} s") from None
         except asyncio.CancelledError:
-            ask.interrupt()  # the thread would hold up the end of the process
+            ask.interrupt()
             raise
+
+
+def _not_checked(why: str) -> ConfigError:
+    return ConfigError([Problem("", why)])

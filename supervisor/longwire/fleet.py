@@ -76,6 +76,7 @@ class Fleet:
         for name in changes.added:
             if name in self.accounts:  # it is still leaving, from an earlier change
                 self._replacements[name] = wanted[name]
+                self.accounts[name].is_called_for = True  # as for any that is added
             else:
                 self._make(wanted[name]).start()
         self._arrange(wanted)
@@ -110,7 +111,7 @@ class Fleet:
 
     def _retire(self, account: Account, replacement: AccountConfig | None) -> None:
         if account.state is State.STOPPED:
-            self._replace(account, replacement, is_wanted=False)
+            self._replace(account, replacement)
             return
         self._replacements[account.name] = replacement
         account.retire()
@@ -129,15 +130,18 @@ class Fleet:
 
     def _settle(self, account: Account) -> None:
         if account.state is State.STOPPED and account.name in self._replacements:
-            self._replace(account, self._replacements.pop(account.name), is_wanted=True)
+            self._replace(account, self._replacements.pop(account.name))
 
-    def _replace(self, old: Account, config: AccountConfig | None, *, is_wanted: bool) -> None:
-        """Put an account with the new configuration in the place of one that is stopped."""
+    def _replace(self, old: Account, config: AccountConfig | None) -> None:
+        """Put an account with the new configuration in the place of one that is stopped.
+
+        It starts unless the operator wants it stopped, whether he said so before the change or since.
+        """
         self._memories[MEMORY_PREFIX + old.name] = old.memory
         if config is None:
             del self.accounts[old.name]
             return
         self._premises.states.put_state(MEMORY_PREFIX + old.name, old.memory)
         account = self._make(config)
-        if is_wanted:
+        if old.is_called_for:
             account.start()

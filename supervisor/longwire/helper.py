@@ -13,6 +13,9 @@ from longwire.environment import child_environment
 from longwire.interpreter import environment_for, program_of
 from longwire.process import Lifeline
 
+_START_S = 0.1
+"""How long the start of a process is waited for before it is interrupted: it takes some milliseconds."""
+
 
 class Helper:
     """Runs one module of the connectors, one process at a time, in a session of its own, dead when we are.
@@ -71,10 +74,16 @@ class Helper:
         return output
 
     def interrupt(self) -> None:
-        """Have every run fail, the present one at once; from any thread."""
-        with self._lock:
-            self._is_interrupted = True
-            _kill(self._process)
+        """Have every run fail, the present one at once; from any thread.
+
+        One whose start hangs, as that of a program on a mount that is gone, is not waited for.
+        """
+        self._is_interrupted = True
+        if self._lock.acquire(timeout=_START_S):
+            try:
+                _kill(self._process)
+            finally:
+                self._lock.release()
 
     def _start(self, command: list[str], lifeline: int, python: str | None) -> subprocess.Popen[bytes]:
         environment = child_environment(os.environ if self._environ is None else self._environ)
@@ -90,6 +99,8 @@ class Helper:
                 pass_fds=(lifeline,),
                 start_new_session=True,
             )
+            if self._is_interrupted:  # nobody waited for the start
+                _kill(self._process)
             return self._process
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from longwire.apps import Apps, Claim
 from longwire.child import Child, ChildOwner, Yard
 from longwire.config import AccountConfig
 from longwire.pacing import ConnectGates, CrowdGate, Turn
@@ -42,6 +43,8 @@ class Workplace(msgspec.Struct, frozen=True):
     """Processes booting at once."""
     connects: ConnectGates
     """The pace of new connections."""
+    apps: Apps
+    """Which apps are in use."""
 
 
 class IncarnationOwner(ChildOwner, Protocol):
@@ -85,12 +88,21 @@ class Incarnation:
         self._is_successor = is_successor
         self._loop = asyncio.get_running_loop()
         self._turn: Turn | None = None
+        self._claim: Claim | None = None
         self._spawning: asyncio.Task[None] | None = None
         self._is_booting = False
 
     def begin(self) -> None:
-        """Start its process when there is room for one more that boots."""
-        self._turn = self._workplace.starts.ask(self._spawn_soon, tenant=self._config.tenant)
+        """Start its process when nobody else has its app, and there is room for one more that boots."""
+        claim = self._claim = self._workplace.apps.claim(self._config, self._queue)
+        if claim.turn.is_wanted:
+            self._turn = claim.turn
+            _log.info("start_waits", account=self._config.account, for_account=self.waits_for)
+
+    @property
+    def waits_for(self) -> str | None:
+        """The account that has its app, and has to go first."""
+        return self._workplace.apps.in_the_way(self._claim) if self._claim else None
 
     def connect(self) -> None:
         """Let it make an attempt when the pace permits."""
@@ -124,6 +136,11 @@ class Incarnation:
         if self.child is not None:
             self.child.kill()
 
+    def gone(self) -> None:
+        """Its process is gone, or there was none: the app is free for another account."""
+        if self._claim is not None:
+            self._workplace.apps.release(self._claim)
+
     def booted(self) -> None:
         """Its process has started, or failed to: another one may."""
         if self._is_booting:
@@ -134,6 +151,9 @@ class Incarnation:
         self._turn = None
         if self.child is not None:
             self.child.connect()
+
+    def _queue(self) -> None:
+        self._turn = self._workplace.starts.ask(self._spawn_soon, tenant=self._config.tenant)
 
     def _spawn_soon(self) -> None:
         self._turn = None

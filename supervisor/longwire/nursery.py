@@ -21,11 +21,16 @@ from longwire.lock import lock_account, lock_successor
 from longwire.process import Process, spawn
 from longwire.status import TemplateStatus
 from longwire.templates import Kind, Template, TemplateUnfit
+from longwire_protocol.threads import in_thread
 
 _log = structlog.get_logger("longwire.templates")
 
 _LOCK_S, _LOCK_LOOK_S = 2.0, 0.02
 """How long the lock of an account is waited for, and how often it is tried: the kernel tells nobody."""
+
+_WEAR_S, _MOST_LOOKS = 2.0, 64
+"""How long a look at a template's files may take, in seconds, and how many may be under way or hang before
+there are no more: as many as children boot at once on 32 CPUs."""
 
 _CHILD = ("-P", "-m", "longwire_connectors")
 
@@ -51,6 +56,8 @@ class Nursery:
         self._templates: dict[Kind, Template] = {}
         self._alive: dict[Template, None] = {}
         """In the order of their starts."""
+        self._looks: set[object] = set()
+        """At templates' files, those too for which nobody waits any more."""
 
     async def make(
         self,
@@ -128,7 +135,7 @@ class Nursery:
         template = self._templates.get(kind)
         wear: str | None = None
         if template is not None and template.is_usable:
-            wear = await asyncio.to_thread(template.wear)
+            wear = await self._wear(template)
             if wear is None and template.is_usable:
                 return template
         if self._templates.get(kind) is not template:
@@ -141,6 +148,25 @@ class Nursery:
         template = self._templates[kind] = Template(kind, environment=self._environment, on_end=self._ended)
         self._alive[template] = None
         return template
+
+    async def _wear(self, template: Template) -> str | None:
+        """Return why another one should take its place, if the disk says so in time; it can fork without."""
+        if len(self._looks) >= _MOST_LOOKS:
+            return None
+        look = object()
+        self._looks.add(look)
+
+        def see() -> str | None:
+            try:
+                return template.wear()
+            finally:
+                self._looks.discard(look)
+
+        try:
+            return await in_thread(see, name="template wear", timeout_s=_WEAR_S)
+        except TimeoutError:
+            _log.warning("template_files_unread", **template.kind._asdict(), timeout_s=_WEAR_S)
+            return None
 
     def _ended(self, template: Template) -> None:
         self._alive.pop(template, None)

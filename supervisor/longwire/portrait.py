@@ -49,6 +49,8 @@ class Sitter(msgspec.Struct, frozen=True, kw_only=True):
     excess: Excess | None
     in_vain: LinkFailure | None
     """Why a successor failed."""
+    waits_for: str | None
+    """The account that has its app, and has to go first."""
     limits: Limits
     meter: Meter | None
     """Of this process or an earlier one."""
@@ -71,6 +73,7 @@ def portrait(sitter: Sitter, *, wall: Wall) -> AccountStatus:
         in_outage=sitter.in_outage,
         excess=sitter.excess,
         in_vain=sitter.in_vain,
+        waits_for=sitter.waits_for,
     )
 
     def at(moment: float | None) -> float | None:

@@ -30,6 +30,7 @@ def remarks(
     in_outage: int,
     excess: Excess | None,
     in_vain: LinkFailure | None,
+    waits_for: str | None = None,
 ) -> Remarks:
     """Return what is to be said.
 
@@ -40,12 +41,15 @@ def remarks(
         in_outage: how many accounts are in the outage of its connector; 0 without one.
         excess: over which limit its process is left.
         in_vain: why the successor failed that was to replace it for that.
+        waits_for: the account that has its app, and has to go first.
     """
     said = Remarks() if excess is None else _of_excess(excess, in_vain)
     if life.why is not None:
         said = _of_failure(life.why)
     if in_outage and life.why is not None and life.state in _TRYING:
         said = _of_outage(life.why, in_outage)
+    if waits_for is not None and life.state is State.STARTING:
+        said = _of_app(waits_for)
     state, reason = life.state, said.reason
     if state is State.DEGRADED:
         reason = "starved" if is_starved else "heartbeats_missing"
@@ -72,6 +76,11 @@ def _of_outage(why: LinkFailure, accounts: int) -> Remarks:
         error_code=why.error_code,
         message=f"{text}. This one: {why.reason}, {why.message}",
     )
+
+
+def _of_app(account: str) -> Remarks:
+    text = f"{account} has the same app and is not gone yet; the platform bears no two connections of it"
+    return Remarks(reason="app_in_use", message=text)
 
 
 def _of_excess(excess: Excess, in_vain: LinkFailure | None) -> Remarks:

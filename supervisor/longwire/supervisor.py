@@ -24,6 +24,7 @@ import structlog
 import zmq
 
 from longwire.account import Account, Premises
+from longwire.apps import Apps
 from longwire.changes import Changer
 from longwire.child import Yard
 from longwire.children import ChildrenHub
@@ -275,6 +276,7 @@ class Supervisor:
             tasks=tasks,
             starts=CrowdGate(_STARTS_PER_CPU * (os.cpu_count() or 1)),
             connects=self._connects,
+            apps=Apps(),
             changed=changed,
             manners=Manners(),
             outages=self._outages,

@@ -22,6 +22,7 @@ _log = logging.getLogger("misbehaving")
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_start: Literal["", "exit", "hang"] = ""
     token: str = "no-secret"
+    app: str | None = None
     slow_close_s: float = 0.0
     load_s: float = 0.0
     compute_s: float = 0.0
@@ -31,7 +32,11 @@ class Misbehaving(Connector):
     """Connected at once; each command's text says how to misbehave."""
 
     declaration: ClassVar[Declaration] = Declaration(
-        options=Options, platform="misbehaving", secrets=("token",), methods=("message.create",)
+        options=Options,
+        platform="misbehaving",
+        secrets=("token",),
+        identity="app",
+        methods=("message.create",),
     )
 
     def __init__(self, options: Options, host: Host) -> None:

@@ -84,3 +84,22 @@ def test_one_that_gets_no_cpu_is_told_from_one_that_is_silent() -> None:
         Life(state=State.DEGRADED), is_starved=True, is_proven=False, in_outage=0, excess=None, in_vain=None
     )
     assert found == Remarks(state=State.DEGRADED, reason="starved")
+
+
+def test_one_that_waits_for_its_app_says_for_whom_while_it_starts() -> None:
+    def told(state: State) -> Remarks:
+        life = Life(state=state, why=LOST)
+        return remarks(
+            life,
+            is_starved=False,
+            is_proven=True,
+            in_outage=3,
+            excess=None,
+            in_vain=None,
+            waits_for="old-name",
+        )
+
+    found = told(State.STARTING)
+    assert (found.state, found.reason, found.user_action) == (State.STARTING, "app_in_use", None)
+    assert "old-name" in (found.message or "")
+    assert told(State.STOPPING).reason == "unreachable"

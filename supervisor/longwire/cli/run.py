@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -39,6 +40,8 @@ _log = structlog.get_logger("longwire.supervisor")
 def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> None:
     """Run the supervisor in the foreground, until SIGTERM or SIGINT; SIGHUP reads the accounts again."""
     signal.signal(signal.SIGTERM, _leave)  # PID 1 of a container has no default action
+    early: set[int] = set()  # a SIGHUP that comes before there is anything to reload
+    signal.signal(signal.SIGHUP, lambda number, _frame: early.add(number))
     configuration = Configuration.of_file(config_path, environ=os.environ)
     accounts = configuration.config.accounts.values()
     secrets = [secret for account in accounts for secret in account.secret_values()]
@@ -51,7 +54,7 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     )
     _raise_descriptor_limit()
     _spare_the_collector()
-    asyncio.run(_run(configuration, logbook))
+    asyncio.run(_run(configuration, logbook, early))
 
 
 def _spare_the_collector() -> None:
@@ -68,11 +71,14 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(configuration: Configuration, logbook: Logbook) -> None:
+async def _run(configuration: Configuration, logbook: Logbook, early: Collection[int]) -> None:
+    """Run it; `early` are the signals that came before."""
     supervisor = Supervisor(configuration, environ=os.environ, logbook=logbook, on_secrets=logs.blank)
     loop = asyncio.get_running_loop()
     hangups = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
+    if signal.SIGHUP in early:
+        hangups.set()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     async with asyncio.TaskGroup() as tasks:

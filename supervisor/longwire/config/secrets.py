@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -102,11 +104,18 @@ def read_secret_file(path: Path) -> str:
     """Return a small text file's content.
 
     Raises:
-        OSError: unreadable, or larger than `MAX_FILE_BYTES`.
+        OSError: unreadable, no regular file, or larger than `MAX_FILE_BYTES`.
         UnicodeDecodeError: not UTF-8.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is no regular file")
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise OSError(f"it is larger than {MAX_FILE_BYTES} bytes")
     return data.decode()
+
+
+def _at_once(name: str, flags: int) -> int:
+    """Open it without waiting: for a FIFO that would be until somebody writes."""
+    return os.open(name, flags | os.O_NONBLOCK)
