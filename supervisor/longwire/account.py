@@ -381,12 +381,17 @@ class Account:
         for action in actions:
             self._carry_out(action)
         self._remember()
+        self._tell_outages(trigger)  # first, as another account may take its name with the change
         if self._life.state is not before.state or trigger in {Trigger.HANDOVER, Trigger.SUCCEEDED}:
             self._premises.changed(self)
+
+    def _tell_outages(self, trigger: Trigger) -> None:
         if trigger in {Trigger.PROVEN, Trigger.SUCCEEDED}:
             self._premises.outages.proven(self)
         elif self._life.state is State.STOPPED:
             self._premises.outages.left(self)
+        else:
+            self._premises.outages.seen(self)
 
     def _carry_out(self, action: Action) -> None:
         if action is Action.SPAWN:
@@ -453,7 +458,6 @@ class Account:
 
     def status(self) -> AccountStatus:
         """Return what is known of it now."""
-        outage = self._premises.outages.of(self.connector)
         sitter = Sitter(
             config=self.config,
             life=self._life,
@@ -462,7 +466,7 @@ class Account:
             child=self._child,
             tally=self.tally,
             bot=self._notes.memory.bot,
-            in_outage=len(outage.accounts) if outage else 0,
+            in_outage=self._premises.outages.size(self),
             excess=self._excess,
             in_vain=self._in_vain,
             waits_for=self._present.waits_for if self._present else None,

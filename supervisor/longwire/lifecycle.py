@@ -63,7 +63,7 @@ class Trigger(StrEnum):
     EXITED = "exited"  # its process is gone, whoever wanted it
     RETRY = "retry"  # the delay is over
     HELD = "held"  # it would connect, but the platform bears no new connection of it yet
-    PARDON = "pardon"  # it was refused for good, but in an outage, which says nothing of it
+    PARDON = "pardon"  # it was refused for good, but then many others were, too: it may be an outage
     RECYCLE = "recycle"  # its child is over a limit: it is to be replaced, as planned
     SECOND_READY = "second_ready"  # its successor said hello
     SUCCEEDED = "succeeded"  # the platform answered on the successor's link

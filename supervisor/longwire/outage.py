@@ -7,13 +7,24 @@ success doubles the pace, a failure halves it. It is over at the usual pace, or 
 in it than make one.
 
 What counts are lost links and refusals. A crash or a hang of ours does not, nor does a refusal for good of an
-account that was never online with the configuration it has: that says something of its configuration.
+account that was never online with the configuration it has: that says something of its configuration. Where
+all that an account ever heard is a refusal for good, as after a start, nearly all must hear the same, and no
+link may be up: apps that somebody disabled are not believed to be an outage.
+
+Why it comes to an end. Once a link is made in it, the platform works, at least for some; who then still
+fails has a trouble of its own. So while such a link stands nobody enters, and each attempt takes its account
+a step towards the exit: a success is the exit, the third failure likewise. With n accounts in it these are at
+most 3 n attempts. Links that were there before say less, as a platform may refuse new ones alone: they count
+after some minutes. So it lasts only while no link can be made; and there a refusal for good is believed after
+the same minutes. Who left it by failing makes no other one until it was well again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set as AbstractSet
+
+import msgspec
 
 WINDOW_S = 30.0
 """Within which accounts must begin to fail. Dead links of a network that is gone are noticed over a third of
@@ -22,8 +33,27 @@ LEAST_ACCOUNTS = 5
 """Fewer never make an outage: they may well have one fault of their own, as one tenant's wrong secret."""
 LEAST_SHARE = 0.5
 """Of the connector's accounts that are to run: where most are well, the platform is."""
+REFUSED_SHARE = 0.9
+"""Likewise, where it takes refusals for good to be as many: a platform that has lost its mind takes nobody,
+and the tenth is for accounts of which nothing was heard, as their processes fail."""
 PROBES_PER_S = 1.0
 """The slow pace: an end is noticed within a second, and a platform that just comes up is not run over."""
+PATIENCE_S = 600.0
+"""For how long refusals for good are not believed, and links from before say nothing. Longer than both
+platforms' longest backoff (300 s), so that each account has asked again."""
+TRIES = 3
+"""Failures of an account beside a link that stands. Not one: a platform comes back piece by piece."""
+
+
+class _Failing(msgspec.Struct):
+    """An account that fails, perhaps with others."""
+
+    since: float
+    reason: str
+    is_refused: bool
+    """Whether all that it heard since then were refusals for good."""
+    tries: int = 0
+    """How often it failed beside a link that stands."""
 
 
 class Outage:
@@ -39,8 +69,14 @@ class Outage:
         self._usual_per_s = usual_per_s
         self._slow_per_s = min(PROBES_PER_S, usual_per_s / 2)
         self._pace_per_s = usual_per_s
-        self._failing: dict[str, tuple[float, str]] = {}
-        """Since when each account fails, and why; those for longer than the window, too."""
+        self._wanted: set[str] = set()
+        self._up: set[str] = set()
+        self._answered: set[str] = set()
+        """Of those that are up, whose link was made in the present outage."""
+        self._failing: dict[str, _Failing] = {}
+        """Who is in it; without one, who began to fail within the window. The longest ago comes first."""
+        self._apart: set[str] = set()
+        """Who fails, but for longer, or for itself; until it was well."""
 
     @property
     def is_on(self) -> bool:
@@ -55,52 +91,137 @@ class Outage:
     @property
     def reason(self) -> str:
         """What most of its accounts failed with."""
-        found = Counter(self._failing[account][1] for account in self.accounts)
+        found = Counter(self._failing[account].reason for account in self.accounts)
         return found.most_common(1)[0][0] if found else ""
 
     @property
-    def accounts(self) -> list[str]:
-        """Who is in it: those that fail, and began to not long before it did."""
-        if self.since is None:
-            return []
-        return self._begun_since(self.since - WINDOW_S)
+    def accounts(self) -> AbstractSet[str]:
+        """Who is in it."""
+        return self._failing.keys() if self.is_on else frozenset()
 
-    def failed(self, account: str, reason: str, *, now: float, wanted: AbstractSet[str]) -> None:
-        """Note a lost link or a failed attempt.
+    def failed(
+        self, account: str, reason: str, *, now: float, is_refused: bool = False, was_online: bool = True
+    ) -> bool:
+        """Note a lost link or a failed attempt; return whether there is an outage that excuses it.
 
         Args:
             account: whose.
             reason: the constant name.
             now: seconds, on any clock that does not step.
-            wanted: the connector's accounts that are to run and do not wait for an operator.
+            is_refused: whether the platform refused it for good.
+            was_online: whether its link was ever proven with the configuration it has.
         """
-        since, _ = self._failing.get(account, (now, ""))
-        self._failing[account] = (since, reason)
-        if self.is_on:
-            self._pace_per_s = max(self._slow_per_s, self._pace_per_s / 2)
-        elif self._is_outage(self._begun_since(now - WINDOW_S), wanted):
-            self.since, self._pace_per_s = now, self._slow_per_s
+        self._is_down(account)
+        failing = _Failing(now, reason, is_refused)
+        does_count = account not in self._apart and (was_online or not is_refused)
+        if self.since is not None:
+            return self._failed_in_it(account, failing, since=self.since, does_count=does_count)
+        self._part(now)
+        if does_count and account not in self._apart:
+            self._note(account, failing)
+            self._begin_if_many(now)
+        return self.is_on
 
     def proven(self, account: str) -> None:
         """Note that a link is up."""
-        self._failing.pop(account, None)
-        self._pace_per_s = min(self._usual_per_s, self._pace_per_s * 2)
-        if self._pace_per_s >= self._usual_per_s or len(self.accounts) < LEAST_ACCOUNTS:
+        self._wanted.add(account)
+        self._up.add(account)
+        self._forget(account)
+        if self.is_on:
+            self._answered.add(account)
+            self._pace_per_s = min(self._usual_per_s, self._pace_per_s * 2)
+        if self._pace_per_s >= self._usual_per_s:
             self._end()
+        self._end_if_few()
+
+    def seen(self, account: str, *, is_wanted: bool, is_up: bool) -> None:
+        """Note how an account is, after whatever happened to it.
+
+        Who is parked leaves an outage, as it asks no more; before one it still counts among those that fail.
+
+        Args:
+            account: which.
+            is_wanted: whether it is to run, and waits for no operator.
+            is_up: whether its link is proven; when it became so, `proven` was told.
+        """
+        (self._wanted.add if is_wanted else self._wanted.discard)(account)
+        if not is_up:
+            self._is_down(account)
+        if self.is_on and not is_wanted:
+            self._failing.pop(account, None)
+            self._end_if_few()
 
     def left(self, account: str) -> None:
         """Forget an account that is not to run any more."""
-        self._failing.pop(account, None)
-        if len(self.accounts) < LEAST_ACCOUNTS:
-            self._end()
+        self.seen(account, is_wanted=False, is_up=False)
+        self._forget(account)
 
-    def _begun_since(self, begin: float) -> list[str]:
-        return [account for account, (since, _) in self._failing.items() if since >= begin]
+    def _failed_in_it(self, account: str, failing: _Failing, *, since: float, does_count: bool) -> bool:
+        """Note a failure in the outage that began at `since`; return whether it is excused."""
+        if self._is_its_own(account, failing, lasts_s=failing.since - since):
+            if self._failing.pop(account, None) is not None:
+                self._apart.add(account)
+            self._end_if_few()
+            return False
+        if does_count:
+            self._note(account, failing)
+            self._pace_per_s = max(self._slow_per_s, self._pace_per_s / 2)
+        return True
 
-    @staticmethod
-    def _is_outage(failing: list[str], wanted: AbstractSet[str]) -> bool:
+    def _is_its_own(self, account: str, failing: _Failing, *, lasts_s: float) -> bool:
+        """Return whether the outage has nothing to do with a failure; count it, if a link stands."""
+        is_long = lasts_s >= PATIENCE_S
+        if failing.is_refused and is_long:
+            return True
+        if not (self._answered or (self._up and is_long)):
+            return False
+        known = self._failing.get(account)
+        if known is None:  # it was well in it, or has left it
+            return True
+        known.tries += 1
+        return known.tries >= TRIES
+
+    def _note(self, account: str, failing: _Failing) -> None:
+        known = self._failing.setdefault(account, failing)
+        known.reason = failing.reason
+        known.is_refused = known.is_refused and failing.is_refused
+
+    def _part(self, now: float) -> None:
+        """Tell apart who began to fail so long ago that it was not with those that begin now."""
+        while self._failing:
+            account, first = next(iter(self._failing.items()))
+            if first.since >= now - WINDOW_S:
+                return
+            del self._failing[account]
+            self._apart.add(account)
+
+    def _begin_if_many(self, now: float) -> None:
+        if self._is_outage():
+            self.since, self._pace_per_s = now, self._slow_per_s
+            self._answered.clear()
+
+    def _is_outage(self) -> bool:
         """Return whether so many make one; those that were parked for it just now were to run, too."""
-        return len(failing) >= max(LEAST_ACCOUNTS, LEAST_SHARE * len(wanted | set(failing)))
+        many = len(self._failing)
+        if many < max(LEAST_ACCOUNTS, LEAST_SHARE * len(self._wanted)):
+            return False
+        wanted = len(self._wanted | self._failing.keys())
+        lost = sum(not failing.is_refused for failing in self._failing.values())
+        if lost >= max(LEAST_ACCOUNTS, LEAST_SHARE * wanted):
+            return True
+        return not self._up and many >= REFUSED_SHARE * wanted
+
+    def _is_down(self, account: str) -> None:
+        self._up.discard(account)
+        self._answered.discard(account)
+
+    def _forget(self, account: str) -> None:
+        self._failing.pop(account, None)
+        self._apart.discard(account)
+
+    def _end_if_few(self) -> None:
+        if len(self._failing) < LEAST_ACCOUNTS:
+            self._end()
 
     def _end(self) -> None:
         """Be over; those that are left in it count again when they fail again."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
@@ -33,6 +34,11 @@ class Member(Protocol):
     @property
     def is_wanted(self) -> bool:
         """Whether it is to run, and waits for no operator."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its link is proven."""
         ...
 
     @property
@@ -75,30 +81,37 @@ class Outages:
         if not _is_of_platform(failure):
             return False
         outage = self._outage(member.connector)
-        if failure.fault is not Fault.PERMANENT or member.was_online:
-            before, wanted = outage.since, self._wanted(member.connector)
-            outage.failed(member.name, failure.reason, now=self._loop.time(), wanted=wanted)
-            self._changed(member.connector, outage, before=before)
-        return outage.is_on
+        with self._watched(member.connector, outage):
+            return outage.failed(
+                member.name,
+                failure.reason,
+                now=self._loop.time(),
+                is_refused=failure.fault is Fault.PERMANENT,
+                was_online=member.was_online,
+            )
 
     def proven(self, member: Member) -> None:
         """Hear that a link is up."""
         outage = self._outage(member.connector)
-        before = outage.since
-        outage.proven(member.name)
-        self._changed(member.connector, outage, before=before)
+        with self._watched(member.connector, outage):
+            outage.proven(member.name)
+
+    def seen(self, member: Member) -> None:
+        """Hear that something else happened to an account."""
+        outage = self._outage(member.connector)
+        with self._watched(member.connector, outage):
+            outage.seen(member.name, is_wanted=member.is_wanted, is_up=member.is_up)
 
     def left(self, member: Member) -> None:
         """Hear that an account is not to run any more."""
         outage = self._outage(member.connector)
-        before = outage.since
-        outage.left(member.name)
-        self._changed(member.connector, outage, before=before)
+        with self._watched(member.connector, outage):
+            outage.left(member.name)
 
-    def of(self, connector: str) -> Outage | None:
-        """Return the connector's present outage."""
-        outage = self._of.get(connector)
-        return outage if outage is not None and outage.is_on else None
+    def size(self, member: Member) -> int:
+        """Return how many accounts are in the outage that this one is in; 0 if it is in none."""
+        accounts = self._outage(member.connector).accounts
+        return len(accounts) if member.name in accounts else 0
 
     def status(self) -> list[OutageStatus]:
         """Return those that there are."""
@@ -118,16 +131,15 @@ class Outages:
             self._of[connector] = Outage(usual_per_s=self._usual.rate_per_s)
         return self._of[connector]
 
-    def _wanted(self, connector: str) -> set[str]:
-        return {m.name for m in self._members() if m.connector == connector and m.is_wanted}
-
-    def _changed(self, connector: str, outage: Outage, *, before: float | None) -> None:
-        """Carry out what became of it; `before` is since when there was one."""
-        was_on = before is not None
-        if outage.is_on or was_on:
+    @contextmanager
+    def _watched(self, connector: str, outage: Outage) -> Generator[None]:
+        """Carry out what becomes of it inside."""
+        before, pace_per_s = outage.since, outage.pace_per_s
+        yield
+        if outage.pace_per_s != pace_per_s:
             burst = 1 if outage.is_on else self._usual.burst
             self._set_pace(connector, Pace(outage.pace_per_s, burst))
-        if outage.is_on and not was_on:
+        if outage.is_on and before is None:
             _log.warning(
                 "outage_begins", connector=connector, accounts=len(outage.accounts), reason=outage.reason
             )

@@ -61,31 +61,42 @@ class Spacing(msgspec.Struct, frozen=True):
 
 
 class Spacings:
-    """Buckets by name. They outlive what they are for, so that neither a restart nor a reload fills one."""
+    """Buckets by name. They outlive what they are for, so that neither a restart nor a reload fills one.
+
+    Another spacing for a name changes its bucket's pace, and gives nothing. What is remembered is bounded by
+    who spent something in the time that it takes to come back.
+    """
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[str, Spacing], TokenBucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
+        self._room = _BUCKETS
 
     def take(self, name: str, spacing: Spacing, now: float) -> float:
         """Take a token and return 0, or return the seconds until there is one."""
-        return self._bucket(name, spacing, now).take(now) if spacing.every_s else 0.0
+        if not spacing.every_s:
+            return 0.0
+        if name not in self._buckets:
+            self._make_room(now)
+            self._buckets[name] = TokenBucket(rate_per_s=1 / spacing.every_s, burst=spacing.burst, now=now)
+        return self._bucket(name, spacing, now).take(now)
 
     def wait_s(self, name: str, spacing: Spacing, now: float) -> float:
         """Return the seconds until there is a token, and take none."""
-        bucket = self._buckets.get((name, spacing))
-        return 0.0 if bucket is None else bucket.wait_s(now)
+        is_known = spacing.every_s and name in self._buckets
+        return self._bucket(name, spacing, now).wait_s(now) if is_known else 0.0
 
     def _bucket(self, name: str, spacing: Spacing, now: float) -> TokenBucket:
-        bucket = self._buckets.get((name, spacing))
-        if bucket is None:
-            if len(self._buckets) >= _BUCKETS:
-                self._forget_full(now)
-            bucket = TokenBucket(rate_per_s=1 / spacing.every_s, burst=spacing.burst, now=now)
-            self._buckets[name, spacing] = bucket
+        bucket = self._buckets[name]
+        bucket.set_pace(now, rate_per_s=1 / spacing.every_s, burst=spacing.burst)
         return bucket
 
-    def _forget_full(self, now: float) -> None:
-        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
+    def _make_room(self, now: float) -> None:
+        """Forget the full ones, once there are as many again as were left the last time."""
+        if len(self._buckets) >= self._room:
+            self._buckets = {
+                name: bucket for name, bucket in self._buckets.items() if not bucket.is_full(now)
+            }
+            self._room = max(_BUCKETS, 2 * len(self._buckets))
 
 
 _BUCKETS = 1_000

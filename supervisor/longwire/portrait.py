@@ -45,7 +45,7 @@ class Sitter(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally
     bot: Bot | None
     in_outage: int
-    """How many accounts are in the outage of its connector; 0 without one."""
+    """How many accounts are in the outage that it is in; 0 if it is in none."""
     excess: Excess | None
     in_vain: LinkFailure | None
     """Why a successor failed."""

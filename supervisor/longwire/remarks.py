@@ -38,7 +38,7 @@ def remarks(
         life: the account's.
         is_starved: whether its process wants the CPU and gets none.
         is_proven: whether no proof of its link is older than it may get; else it is not called online.
-        in_outage: how many accounts are in the outage of its connector; 0 without one.
+        in_outage: how many accounts are in the outage that it is in; 0 if it is in none.
         excess: over which limit its process is left.
         in_vain: why the successor failed that was to replace it for that.
         waits_for: the account that has its app, and has to go first.
@@ -69,11 +69,11 @@ def _of_failure(why: LinkFailure) -> Remarks:
 
 
 def _of_outage(why: LinkFailure, accounts: int) -> Remarks:
-    """Say that it is not this account's own trouble, whatever the platform says of it."""
+    """Say that it is hardly this account's own trouble; what to do if it is, stays."""
     text = f"the platform or the network fails {accounts} accounts at once; they are tried by turns"
-    return Remarks(
+    return msgspec.structs.replace(
+        _of_failure(why),
         reason="platform_outage",
-        error_code=why.error_code,
         message=f"{text}. This one: {why.reason}, {why.message}",
     )
 

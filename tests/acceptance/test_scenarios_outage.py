@@ -172,6 +172,40 @@ async def test_g11_six_wrong_secrets_and_nothing_else_are_no_outage_either(
     assert len(await calls(simulator, "dingtalk")) == 6
 
 
+async def test_g11_apps_disabled_while_the_supervisor_was_away_park_beside_those_that_are_well(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    """Ten tenants' accounts were online; six apps are disabled, then it is started again: no outage.
+
+    Alone: by its code, each process for itself, at the same fixed interval, for ever; with ReconnectCount set
+    all give up for good.
+    """
+    everyone = fleet(simulator, "lark", 10)
+    for number, app in enumerate(everyone):
+        everyone[app]["tenant"] = f"tenant-{number}"
+    disabled, well = list(everyone)[::2] + list(everyone)[1:2], list(everyone)[3::2]
+    longwire.configure(everyone)
+    await longwire.start()
+    await longwire.until_online()
+    await longwire.stop()
+    for app in disabled:
+        await simulator.fault(
+            LarkDiscoveryCode(platform="lark", app=app, code=99991662, msg="app is not in use")
+        )
+    before = len(await calls(simulator, "lark"))
+    await longwire.start()
+    for app in disabled:
+        parked = await longwire.until_state(app, "parked")
+        assert (parked["reason"], bool(parked["user_action"])) == ("app_unavailable", True)
+    await longwire.until_online(*well)
+
+    async def one_attempt_each() -> bool:
+        return len(await calls(simulator, "lark")) - before == 10 and not await outages(longwire)
+
+    await stays(one_attempt_each, what="one attempt each, and no outage", for_s=1.0)
+    assert longwire.log_events("outage_begins") == []
+
+
 async def test_g11_children_that_die_together_are_no_outage(simulator: Simulator, longwire: Longwire) -> None:
     """Six processes are killed: that is this machine's doing, and each is replaced by the law.
 

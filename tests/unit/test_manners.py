@@ -65,9 +65,40 @@ def test_without_a_delay_there_is_no_limit() -> None:
     assert spacings.wait_s("x", none, 0.0) == 0.0
 
 
+def test_another_pace_gives_an_account_nothing_at_once() -> None:
+    manners = Manners()
+    while connect(manners, 0.0):
+        pass
+    settings = msgspec.structs.replace(DING.settings, backoff_initial_s=30.0)
+    slower = msgspec.structs.replace(DING, settings=settings)
+    assert manners.hold_s(slower, 0.0) == 30.0
+    assert manners.hold_s(DING, 0.0) == 20.0, "nor does the way back"
+    assert manners.hold_s(slower, 15.0) == pytest.approx(30.0 - 15.0 / 20.0 * 30.0)
+    manners.connects(slower, 15.0)
+    assert manners.hold_s(slower, 15.0) > 0
+
+
+def test_another_burst_is_neither_a_gift_nor_a_debt() -> None:
+    spacings = Spacings()
+    assert spacings.take("x", Spacing(burst=3, every_s=10.0), 0.0) == 0.0
+    many = Spacing(burst=100, every_s=10.0)
+    assert [spacings.take("x", many, 0.0) for _ in range(3)] == [0.0, 0.0, 10.0]
+    assert spacings.take("x", Spacing(burst=1, every_s=10.0), 1000.0) == 0.0
+    assert spacings.take("x", Spacing(burst=1, every_s=10.0), 1000.0) == 10.0
+
+
 def test_what_is_remembered_of_accounts_that_come_and_go_is_bounded() -> None:
     spacings, spacing = Spacings(), Spacing(burst=1, every_s=10.0)
     for number in range(5_000):
         assert spacings.take(f"bot-{number}", spacing, float(number)) == 0.0
+        assert spacings.take(f"bot-{number}", Spacing(burst=1, every_s=20.0), float(number)) > 0
     assert len(spacings._buckets) <= 1_000
     assert spacings.take("bot-4999", spacing, 4999.0) > 0, "and what still matters is remembered"
+
+
+def test_what_still_matters_is_not_looked_through_for_every_account_that_comes() -> None:
+    spacings, spacing, rooms = Spacings(), Spacing(burst=1, every_s=1e9), set[int]()
+    for number in range(5_000):
+        spacings.take(f"bot-{number}", spacing, float(number))
+        rooms.add(spacings._room)
+    assert rooms == {1_000, 2_000, 4_000, 8_000}

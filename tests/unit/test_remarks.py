@@ -50,13 +50,15 @@ def test_missing_heartbeats_have_a_reason() -> None:
     assert said(State.DEGRADED).reason == "heartbeats_missing"
 
 
-def test_in_an_outage_an_account_says_so_and_asks_nobody_to_act() -> None:
+def test_in_an_outage_an_account_says_so_and_what_to_do_only_if_it_is_refused_for_good() -> None:
     for state in (State.STARTING, State.CONNECTING, State.BACKOFF):
         found = said(state, REFUSED, in_outage=7)
-        assert (found.reason, found.user_action, found.error_code) == ("platform_outage", None, "401")
+        assert (found.reason, found.error_code) == ("platform_outage", "401")
+        assert (found.user_action, found.user_action_zh) == ("mend it", "请改正")
         assert found.message is not None
         assert "7 accounts" in found.message
         assert "bad_credentials" in found.message
+    assert said(State.BACKOFF, LOST, in_outage=7).user_action is None
 
 
 def test_one_that_is_parked_or_was_never_tried_is_not_in_it() -> None:

@@ -249,7 +249,7 @@ def _complaint(template: _Template) -> str:
 def _outage(outage: _Outage, now: float) -> str:
     return (
         f"outage of {outage.connector} since {_ago(outage.since, now)}: {outage.accounts} accounts fail "
-        f"together ({outage.reason}); they are tried by turns, and none is parked"
+        f"together ({outage.reason}); they are tried by turns"
     )
 
 
