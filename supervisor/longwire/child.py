@@ -178,8 +178,10 @@ class Child:
         return "spawn" if self.template_pid is None else "fork"
 
     def connect(self) -> None:
-        """Let it make an attempt."""
-        self._yard.hub.send(self._peer, Connect())
+        """Let it make an attempt; one that does not, also as it does not read, is replaced."""
+        self.health.connect_asked()
+        if not self._yard.hub.send(self._peer, Connect()):
+            _log.warning("connect_not_sent", account=self._config.account, incarnation=self.incarnation)
 
     def stop(self) -> None:
         """Begin the stop ladder; the process is gone within the stop timeout."""

@@ -56,6 +56,8 @@ class _Link(msgspec.Struct):
     doubts: int = 0
     told_at: float | None = None
     """In running time."""
+    asked_at: float | None = None
+    """In running time."""
 
 
 class Health:
@@ -120,6 +122,10 @@ class Health:
         # By what it said, as old as it was when it said so: that we read late is not its fault.
         self._act_on_link(judge(self._known(0.0, self._facts(beat.at))), now)
 
+    def connect_asked(self) -> None:
+        """It owes us an attempt: from now on something must come of that."""
+        self._link.asked_at = self._watch.running_s
+
     def link_up(self) -> None:
         """It said that the platform has just answered."""
         self._link = _Link(LinkState.UP, socket_proof_at=self._clock())
@@ -179,6 +185,7 @@ class Health:
             connecting_s=_age_s(link.connecting_since, running_s) or 0.0,
             doubts=link.doubts,
             told_s=_age_s(link.told_at, running_s),
+            asked_s=_age_s(link.asked_at, running_s),
         )
 
     def _hear(self, beat: Heartbeat, now: float) -> None:
@@ -187,6 +194,8 @@ class Health:
             link.connecting_since = None
         elif link.connecting_since is None:
             link.connecting_since = now
+        if beat.link is not LinkState.DOWN:
+            link.asked_at = None
         link.state = beat.link
         link.socket_proof_at = _at(beat.socket_proof_age_s, beat.at)
         link.platform_proof_at = _at(beat.platform_proof_age_s, beat.at)
@@ -204,7 +213,9 @@ class Health:
             link.told_at = now
             self._patient.reconnect(judgement.doubt)
         elif judgement.remedy is Remedy.RESTART:
-            self._patient.restart(str(judgement.reason), "the child did not give its dead link up")
+            is_ignored = judgement.doubt == "connect_ignored"
+            failed_to = "begin the attempt it was asked for" if is_ignored else "give its dead link up"
+            self._patient.restart(str(judgement.reason), f"the child did not {failed_to}")
 
     def _act_on_silence(self) -> None:
         if self._inquest is not None:
