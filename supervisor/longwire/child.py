@@ -295,6 +295,12 @@ class Child:
         if self._is_leaving:
             return
         self._is_leaving = True
+        try:
+            self._keep_evidence(why)
+        finally:  # an error in there must not save it
+            self._owner.child_hung(self, why)
+
+    def _keep_evidence(self, why: LinkFailure) -> None:
         findings = self.health.findings()
         if findings.stacks is not None:
             _log.warning(
@@ -304,7 +310,6 @@ class Child:
                 text=findings.stacks,
             )
         self._record(Kind.KILLED, why, findings=findings)
-        self._owner.child_hung(self, why)
 
     def _record(
         self, kind: Kind, why: LinkFailure, *, findings: Findings, exit_code: int | None = None

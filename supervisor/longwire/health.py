@@ -116,8 +116,9 @@ class Health:
         self._phase = beat.phase, beat.at - beat.phase_age_s
         self._hear(beat, now)
         self._watch.beat(self, now)
+        self._inquest = None  # of the silence that is over; the next one begins with a fresh look
         if self._is_late:
-            self._is_late, self._inquest = False, None
+            self._is_late = False
             self._patient.on_time()
         # By what it said, as old as it was when it said so: that we read late is not its fault.
         self._act_on_link(judge(self._known(0.0, self._facts(beat.at))), now)
@@ -142,12 +143,13 @@ class Health:
         """See `watch.Watched`."""
         match stage:
             case Stage.LATE:
+                self._inquest = self._inquest or Inquest(self._process)
                 if not self._is_importing:
                     self._is_late = True
                     self._patient.late()
             case Stage.SUSPECT:
                 self._inquest = self._inquest or Inquest(self._process)
-                self._inquest.ask()
+                self._inquest.suspect()
             case Stage.OVER:
                 self._act_on_silence()
 
@@ -159,9 +161,9 @@ class Health:
 
     def _silent_s(self) -> float:
         silent_s = self._watch.running_s - self._beat_at
-        if not self._is_importing or self._inquest is None:
+        if not self._is_importing or silent_s < self._settings.start_timeout_s:
             return silent_s
-        return progress_s(silent_s, self._inquest.look())
+        return progress_s(silent_s, (self._inquest or Inquest(self._process)).look())
 
     def _known(self, silent_s: float, link: LinkFacts) -> Known:
         settings = self._settings
@@ -228,6 +230,7 @@ class Health:
         left_s = known.limit_s
         if self._is_importing:
             left_s = max(known.limit_s - known.silent_s, _LEAST_WINDOW_SHARE * known.limit_s)
+            self._inquest = None  # its waits up to now are counted as no progress; the next window is another
         self._watch.begin(self, limit_s=left_s)
 
 

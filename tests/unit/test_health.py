@@ -42,7 +42,7 @@ class Inquest:
     def __init__(self, process: object) -> None:
         del process
 
-    def ask(self) -> None:
+    def suspect(self) -> None:
         return
 
     def look(self) -> None:
@@ -112,6 +112,33 @@ async def test_one_that_is_silent_for_another_reason_must_go(
 
 async def test_a_beat_of_one_that_is_not_late_is_no_news(patient: Patient) -> None:
     watching(patient, Watch()).beat(BEAT)
+    assert patient.heard == []
+
+
+async def test_each_silence_has_an_inquest_of_its_own(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
+    watch = Watch()
+    who = watching(patient, watch)
+    for _ in range(3):
+        fall_silent(who, watch, for_s=5.0)
+        who.beat(BEAT)
+    assert len(opened) == 3
+    assert patient.heard == ["late", "on time"] * 3
+
+
+async def test_a_start_that_was_held_up_begins_each_window_with_a_fresh_look(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
+    watch = Watch()
+    who = Health(cast("Any", None), settings=SETTINGS, watch=cast("Any", watch), patient=patient)
+    for windows in (1, 2):
+        fall_silent(who, watch, for_s=SETTINGS.start_timeout_s)
+        assert len(opened) == windows
     assert patient.heard == []
 
 
