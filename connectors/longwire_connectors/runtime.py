@@ -97,7 +97,7 @@ class Child:
         self._unusable: LinkFailure | None = None
         self._outbox: deque[bytes] = deque()
         self._attempt: Attempt | None = None
-        self._link: asyncio.Task[None] | None = None
+        self._link: asyncio.Task[LinkFailure] | None = None
         self._disconnect_reason: LinkFailure | None = None
         self._grace_s: float | None = None
         self._is_stopping = asyncio.Event()
@@ -192,7 +192,8 @@ class Child:
             if self._window.unstored:
                 _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
         self._commands.cancel()
-        await self._end_link(None)
+        if self._link is not None:
+            await self._close_link(self._link)
         self._tell(Stopped())
 
     async def _leave(self) -> None:
@@ -224,7 +225,7 @@ class Child:
             case Connect():
                 self._connect()
             case Disconnect():
-                self._spawn(self._end_link(frame.reason), "disconnect")
+                self._give_up(frame.reason)
             case Stop():
                 self._stop_soon(frame.grace_s)
 
@@ -275,41 +276,50 @@ class Child:
     def _connect(self) -> None:
         if self._link is None and not self._is_stopping.is_set():
             self._link = self._tasks.create_task(self._serve(), name="link")
+            self._link.add_done_callback(self._link_ended)
 
-    async def _serve(self) -> None:
-        """Make one attempt and report its end. Cancelled by `_end_link` alone."""
-        failure = self._unusable
+    async def _serve(self) -> LinkFailure:
+        """Make one attempt and return why it ended. Cancelled by `_close_link` alone."""
+        if self._unusable is not None or self._connector is None:
+            return self._unusable or _broken("there is no connector")
         attempt = self._attempt = Attempt(self._tell, self._window, senders=self._senders, count=self.count)
         try:
-            if failure is None and self._connector is not None:
-                failure = await self._connector.serve(attempt)
-        except asyncio.CancelledError:
-            failure = self._disconnect_reason
+            return await self._connector.serve(attempt)
         except Exception:  # noqa: BLE001  # the edge of a task; the log has the traceback
             _log.exception("connector_failed")
-            text = "the connector failed; its log has the traceback"
-            failure = LinkFailure(fault=Fault.OURS, reason="connector_error", message=text)
+            return _broken("the connector failed; its log has the traceback")
         finally:
             attempt.end()
             self._attempt = None
-            self._link = None
-        if failure is not None:
-            self._tell(LinkLost(discreet(failure, self._redact)))
 
-    async def _end_link(self, reason: str | None) -> None:
-        """Close the link and wait until it is closed; `None` for a stop, which needs no report."""
-        link = self._link
-        if link is None:
-            return
-        if reason is not None:
+    def _link_ended(self, link: asyncio.Task[LinkFailure]) -> None:
+        """Report the end of a link, however it came to it.
+
+        A callback, as a task that is cancelled before its first step runs nothing of its own: nobody would be
+        told, and every later `Connect` would find a link that is there already.
+        """
+        why, self._link, self._disconnect_reason = self._disconnect_reason, None, None
+        if not link.cancelled():
+            why = link.result()
+        elif why is None and not self._is_stopping.is_set():
+            why = _broken("the link was cancelled, and not by us")
+        if why is not None:
+            self._tell(LinkLost(discreet(why, self._redact)))
+
+    def _give_up(self, reason: str) -> None:
+        """Close the link that is there now; where none is, its end was reported."""
+        if self._link is not None:
             self._disconnect_reason = _transient(reason, "the parent gave the link up")
+            self._spawn(self._close_link(self._link), "disconnect")
+
+    async def _close_link(self, link: asyncio.Task[LinkFailure]) -> None:
+        """Close this link and wait until it is closed."""
         if not link.cancelling():  # a second one would interrupt the close
             link.cancel()
         _, stuck = await asyncio.wait([link], timeout=_CLOSE_S)
         if stuck:
-            _log.critical("link_did_not_end", extra={"reason": reason})
+            _log.critical("link_did_not_end", extra={"is_stopping": self._is_stopping.is_set()})
             os._exit(_STUCK_EXIT_CODE)
-        self._disconnect_reason = None
 
     def _stop_soon(self, grace_s: float) -> None:
         self._grace_s = grace_s if self._grace_s is None else min(grace_s, self._grace_s)
@@ -330,6 +340,10 @@ def _permanent(reason: str, message: str, user_action: str, user_action_zh: str)
         user_action=user_action,
         user_action_zh=user_action_zh,
     )
+
+
+def _broken(message: str) -> LinkFailure:
+    return LinkFailure(fault=Fault.OURS, reason="connector_error", message=message)
 
 
 def _transient(reason: str, message: str) -> LinkFailure:

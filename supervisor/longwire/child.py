@@ -178,8 +178,10 @@ class Child:
         return "spawn" if self.template_pid is None else "fork"
 
     def connect(self) -> None:
-        """Let it make an attempt."""
-        self._yard.hub.send(self._peer, Connect())
+        """Let it make an attempt; one that does not, also as it does not read, is replaced."""
+        self.health.connect_asked()
+        if not self._yard.hub.send(self._peer, Connect()):
+            _log.warning("connect_not_sent", account=self._config.account, incarnation=self.incarnation)
 
     def stop(self) -> None:
         """Begin the stop ladder; the process is gone within the stop timeout."""
@@ -293,6 +295,12 @@ class Child:
         if self._is_leaving:
             return
         self._is_leaving = True
+        try:
+            self._keep_evidence(why)
+        finally:  # an error in there must not save it
+            self._owner.child_hung(self, why)
+
+    def _keep_evidence(self, why: LinkFailure) -> None:
         findings = self.health.findings()
         if findings.stacks is not None:
             _log.warning(
@@ -302,7 +310,6 @@ class Child:
                 text=findings.stacks,
             )
         self._record(Kind.KILLED, why, findings=findings)
-        self._owner.child_hung(self, why)
 
     def _record(
         self, kind: Kind, why: LinkFailure, *, findings: Findings, exit_code: int | None = None

@@ -56,6 +56,8 @@ class _Link(msgspec.Struct):
     doubts: int = 0
     told_at: float | None = None
     """In running time."""
+    asked_at: float | None = None
+    """In running time."""
 
 
 class Health:
@@ -114,11 +116,16 @@ class Health:
         self._phase = beat.phase, beat.at - beat.phase_age_s
         self._hear(beat, now)
         self._watch.beat(self, now)
+        self._inquest = None  # of the silence that is over; the next one begins with a fresh look
         if self._is_late:
-            self._is_late, self._inquest = False, None
+            self._is_late = False
             self._patient.on_time()
         # By what it said, as old as it was when it said so: that we read late is not its fault.
         self._act_on_link(judge(self._known(0.0, self._facts(beat.at))), now)
+
+    def connect_asked(self) -> None:
+        """It owes us an attempt: from now on something must come of that."""
+        self._link.asked_at = self._watch.running_s
 
     def link_up(self) -> None:
         """It said that the platform has just answered."""
@@ -136,12 +143,13 @@ class Health:
         """See `watch.Watched`."""
         match stage:
             case Stage.LATE:
+                self._inquest = self._inquest or Inquest(self._process)
                 if not self._is_importing:
                     self._is_late = True
                     self._patient.late()
             case Stage.SUSPECT:
                 self._inquest = self._inquest or Inquest(self._process)
-                self._inquest.ask()
+                self._inquest.suspect()
             case Stage.OVER:
                 self._act_on_silence()
 
@@ -153,9 +161,9 @@ class Health:
 
     def _silent_s(self) -> float:
         silent_s = self._watch.running_s - self._beat_at
-        if not self._is_importing or self._inquest is None:
+        if not self._is_importing or silent_s < self._settings.start_timeout_s:
             return silent_s
-        return progress_s(silent_s, self._inquest.look())
+        return progress_s(silent_s, (self._inquest or Inquest(self._process)).look())
 
     def _known(self, silent_s: float, link: LinkFacts) -> Known:
         settings = self._settings
@@ -179,6 +187,7 @@ class Health:
             connecting_s=_age_s(link.connecting_since, running_s) or 0.0,
             doubts=link.doubts,
             told_s=_age_s(link.told_at, running_s),
+            asked_s=_age_s(link.asked_at, running_s),
         )
 
     def _hear(self, beat: Heartbeat, now: float) -> None:
@@ -187,6 +196,8 @@ class Health:
             link.connecting_since = None
         elif link.connecting_since is None:
             link.connecting_since = now
+        if beat.link is not LinkState.DOWN:
+            link.asked_at = None
         link.state = beat.link
         link.socket_proof_at = _at(beat.socket_proof_age_s, beat.at)
         link.platform_proof_at = _at(beat.platform_proof_age_s, beat.at)
@@ -204,7 +215,9 @@ class Health:
             link.told_at = now
             self._patient.reconnect(judgement.doubt)
         elif judgement.remedy is Remedy.RESTART:
-            self._patient.restart(str(judgement.reason), "the child did not give its dead link up")
+            is_ignored = judgement.doubt == "connect_ignored"
+            failed_to = "begin the attempt it was asked for" if is_ignored else "give its dead link up"
+            self._patient.restart(str(judgement.reason), f"the child did not {failed_to}")
 
     def _act_on_silence(self) -> None:
         if self._inquest is not None:
@@ -217,6 +230,7 @@ class Health:
         left_s = known.limit_s
         if self._is_importing:
             left_s = max(known.limit_s - known.silent_s, _LEAST_WINDOW_SHARE * known.limit_s)
+            self._inquest = None  # its waits up to now are counted as no progress; the next window is another
         self._watch.begin(self, limit_s=left_s)
 
 

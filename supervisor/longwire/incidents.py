@@ -23,8 +23,8 @@ _log = structlog.get_logger("longwire.incidents")
 FOLDER: Final = "incidents"
 """In the data directory."""
 
-_MOST_WAITING = 64
-"""Incidents that wait for the disk: some hundred kilobytes. More would be a disk that does not write."""
+_WRITE_S = 5.0
+"""How long a write may take until it is said that the disk does not write; it should take milliseconds."""
 
 _CLOSE_S = 1.0
 """How long a stop waits for a disk that does not write."""
@@ -54,8 +54,10 @@ class Incidents:
         self._last: dict[str, Summary] = {}
         """The newest of each account."""
         self._waiting: dict[str, Incident] = {}
+        """For the disk; each is a kept one, so there are never more, however many come at once."""
+        self._writing: dict[str, Incident] = {}
         self._gone: list[Summary] = []
-        """Whose files are to be removed."""
+        """Whose files are to be removed; of those on disk and those that are being written."""
         self._news = asyncio.Event()
         self._is_written = asyncio.Event()
         self._is_written.set()
@@ -72,9 +74,6 @@ class Incidents:
 
     def record(self, incident: Incident) -> None:
         """Keep an incident; it is on disk soon."""
-        if len(self._waiting) >= _MOST_WAITING:
-            self._complain("the disk does not write")
-            return
         self._waiting[incident.id] = incident
         self._keep(summary_of(incident))
         self._is_written.clear()
@@ -107,7 +106,7 @@ class Incidents:
         summary = self._kept.get(name) if isinstance(name, str) else None
         if summary is None or tenant not in {None, summary.tenant}:
             raise CommandError(RetCode.BAD_PARAM, f"no incident {name!r}; see incident.list")
-        if waiting := self._waiting.get(summary.id):
+        if waiting := self._waiting.get(summary.id) or self._writing.get(summary.id):
             return waiting
         try:
             return _decode(await asyncio.to_thread(self._path(summary.id).read_bytes))
@@ -119,18 +118,26 @@ class Incidents:
         while True:
             await self._news.wait()
             self._news.clear()
-            batch, gone, self._gone = [*self._waiting.values()], self._gone, []
-            errors = await asyncio.to_thread(self._write, batch, gone)
-            for incident in batch:
-                if self._waiting.get(incident.id) is incident:
-                    del self._waiting[incident.id]
+            self._writing, self._waiting = self._waiting, {}
+            errors = await self._write_soon()
+            for incident in self._writing.values():
                 if incident.id in errors:
                     self._forget(incident)
+            self._writing = {}
             self._is_in_trouble = self._is_in_trouble and bool(errors)
             if errors:
                 self._complain(next(iter(errors.values())))
             if not self._waiting:
                 self._is_written.set()
+
+    async def _write_soon(self) -> dict[str, str]:
+        """Have the disk brought up to date; return what failed. It is said if that takes long."""
+        gone, self._gone = self._gone, []
+        late = asyncio.get_running_loop().call_later(_WRITE_S, self._complain, "the disk does not write")
+        try:
+            return await asyncio.to_thread(self._write, [*self._writing.values()], gone)
+        finally:
+            late.cancel()
 
     async def close(self) -> None:
         """Wait until all is written, unless the disk takes too long."""
@@ -142,7 +149,8 @@ class Incidents:
         self._kept[summary.id] = self._last[summary.account] = summary
         for each in surplus(self._kept.values()):
             self._forget(each)
-            self._gone.append(each)
+            if self._waiting.pop(each.id, None) is None:
+                self._gone.append(each)
 
     def _forget(self, summary: Summary) -> None:
         self._kept.pop(summary.id, None)

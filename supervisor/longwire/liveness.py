@@ -60,6 +60,8 @@ class LinkFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Heartbeats in a row, this one apart, that gave reason to step in."""
     told_s: float | None = None
     """How long ago it was told to give the link up; `None` if it was not."""
+    asked_s: float | None = None
+    """How long ago it was asked to connect and has done nothing since; `None` if it owes us no attempt."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ class Remedy(Enum):
     RESTART = "restart"  # kill it: a fresh one takes its place
 
 
-Doubt = Literal["link_timeout", "platform_silent", "connect_timeout"]
+Doubt = Literal["link_timeout", "platform_silent", "connect_timeout", "connect_ignored"]
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -114,7 +116,8 @@ _CONNECT_S = 30.0
 """Beyond the link timeout, for discovery (13 s) and the WebSocket's opening (10 s)."""
 
 _OBEY_S = 10.0
-"""How long a child may take to give up a link it was told to; its own bound is 3 s."""
+"""How long a child may take to give up a link it was told to (its own bound is 3 s), or to begin an attempt,
+which it does at once. Whoever does not obey is replaced."""
 
 NO_PROCESS = Liveness(process=Layer(is_ok=False), loop=Layer(), socket=Layer(), subscription=Layer())
 """Of an account that has none."""
@@ -167,6 +170,8 @@ def _doubt(known: Known) -> Doubt | None:
             return "platform_silent"
     elif link.state is LinkState.CONNECTING and link.connecting_s > known.link_timeout_s + _CONNECT_S:
         return "connect_timeout"
+    elif link.state is LinkState.DOWN and link.asked_s is not None and link.asked_s > _OBEY_S:
+        return "connect_ignored"
     return None
 
 
@@ -180,4 +185,4 @@ def _doubtful(link: LinkFacts, doubt: Doubt) -> tuple[Remedy, str | None]:
         return (Remedy.RESTART, "link_did_not_end") if link.told_s > _OBEY_S else (Remedy.NONE, doubt)
     if link.doubts + 1 < _PATIENCE_BEATS:
         return Remedy.NONE, doubt
-    return Remedy.RECONNECT, doubt
+    return Remedy.RESTART if doubt == "connect_ignored" else Remedy.RECONNECT, doubt

@@ -65,9 +65,14 @@ class _Pulse(msgspec.Struct, Generic[K]):
 
 
 class Vigil(Generic[K]):
-    """Watches many silences; a beat costs O(1), because its deadline is only moved when it comes up."""
+    """Watches many silences; a beat costs O(1), because its deadline is only moved when it comes up.
 
-    def __init__(self) -> None:
+    Args:
+        gap_s: the least time between two stages of a silence, however late they are told.
+    """
+
+    def __init__(self, *, gap_s: float = 0.0) -> None:
+        self._gap_s = gap_s
         self._pulses: dict[K, _Pulse[K]] = {}
         self._due: list[tuple[float, int, _Pulse[K]]] = []
         self._order = itertools.count()
@@ -90,34 +95,39 @@ class Vigil(Generic[K]):
         if pulse is not None:
             pulse.is_watched = False
 
-    def due(self, now: float) -> list[tuple[K, Stage]]:
-        """Return who has reached a stage since the last call, one each; who is over is watched no longer.
+    def due(self, now: float, *, most: int | None = None) -> list[tuple[K, Stage]]:
+        """Return who has reached a stage since the last call, one each.
 
-        However late the call is: between suspicion and its end somebody has looked at least twice.
+        However late the call is: between suspicion and its end somebody has looked at least twice. Who is
+        over is watched on, in another window of the same length, until somebody ends that or begins another
+        one: nobody drops out because of an error in what is done about him.
+
+        Args:
+            now: the running time.
+            most: how many are returned at most, the longest overdue first; the next call returns the others,
+                unless they have beaten meanwhile.
         """
         reached: list[tuple[K, Stage]] = []
         again: list[_Pulse[K]] = []
-        while self._due and self._due[0][0] <= now:
+        while self._due and self._due[0][0] <= now and (most is None or len(reached) < most):
             pulse = heapq.heappop(self._due)[2]
             if not pulse.is_watched:
                 continue
             if pulse.deadline > now:  # a beat has moved it
                 self._push(pulse)
                 continue
-            stage = _STAGES[pulse.passed]
-            reached.append((pulse.key, stage))
-            if stage is Stage.OVER:
-                self.end(pulse.key)
-            else:
-                pulse.passed += 1
-                again.append(pulse)
+            reached.append((pulse.key, _STAGES[pulse.passed]))
+            pulse.passed += 1
+            if pulse.passed == len(_STAGES):
+                pulse.beat_at, pulse.passed = now, 0
+            again.append(pulse)
         for pulse in again:
-            self._push(pulse)
+            self._push(pulse, not_before=now + self._gap_s)
         return reached
 
     def next_due(self) -> float | None:
         """Return the running time before which `due` has nothing to say."""
         return self._due[0][0] if self._due else None
 
-    def _push(self, pulse: _Pulse[K]) -> None:
-        heapq.heappush(self._due, (pulse.deadline, next(self._order), pulse))
+    def _push(self, pulse: _Pulse[K], *, not_before: float = 0.0) -> None:
+        heapq.heappush(self._due, (max(pulse.deadline, not_before), next(self._order), pulse))

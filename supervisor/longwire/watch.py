@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from longwire.vigil import RunningClock, Stage, Vigil
+
+_log = structlog.get_logger("longwire.watch")
 
 _LOOK_S = 0.2
 """The longest time between looks: running time is counted in such steps."""
@@ -17,6 +21,11 @@ that a beat has moved. A hang is so noticed up to that much later."""
 
 _MAX_STEP_S = 2 * _LOOK_S
 """The most running time one look may add, however late it is."""
+
+
+_MOST_A_TURN = 20
+"""Silences that are dealt with in one turn of the loop, each with up to a millisecond of looking at /proc.
+Where hundreds fall silent together, the frames of the others are read in between."""
 
 
 class Watched(Protocol):
@@ -41,7 +50,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._looked_at = self._loop.time()
         self._clock = RunningClock(self._looked_at, max_step_s=_MAX_STEP_S)
-        self._vigil: Vigil[Watched] = Vigil()
+        self._vigil: Vigil[Watched] = Vigil(gap_s=_LEAST_WAIT_S)
         self._timer = self._loop.call_later(_LOOK_S, self._look)
 
     @property
@@ -75,12 +84,24 @@ class Watch:
         self._timer.cancel()
 
     def _look(self) -> None:
+        self._timer = self._loop.call_later(_LOOK_S, self._look)  # whatever becomes of this look
         now, self._looked_at = self.running_s, self._loop.time()
-        due = self._vigil.next_due()
+        due, told = self._vigil.next_due(), 0
         if due is not None and due <= now:
             self._read()
-            for watched, stage in self._vigil.due(now):
-                watched.on_silence(stage)
+            told = self._tell(now)
             due = self._vigil.next_due()
-        wait_s = _LOOK_S if due is None else min(_LOOK_S, max(_LEAST_WAIT_S, due - now))
-        self._timer = self._loop.call_later(wait_s, self._look)
+        if due is not None and due - now < _LOOK_S:
+            self._timer.cancel()
+            wait_s = 0.0 if told == _MOST_A_TURN else max(_LEAST_WAIT_S, due - now)
+            self._timer = self._loop.call_later(wait_s, self._look)
+
+    def _tell(self, now: float) -> int:
+        """Tell those who have reached a stage; return how many: at `_MOST_A_TURN` there may be more."""
+        reached = self._vigil.due(now, most=_MOST_A_TURN)
+        for watched, stage in reached:
+            try:
+                watched.on_silence(stage)
+            except Exception:  # noqa: BLE001  # one child's trouble is its own, and it is watched on
+                _log.exception("silence_not_judged", watched=str(watched), stage=stage.name.lower())
+        return len(reached)

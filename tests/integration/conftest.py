@@ -14,7 +14,7 @@ def blockbuster() -> Generator[BlockBuster, None, None]:
         for call in watcher.functions.values():
             call.can_block_in("/connector.py", "load")  # imports the SDK, before anything has to turn
             call.can_block_in("/forking.py", "memory_of")  # a line of /proc, made on the spot
-            for name in ("read", "catches", "open_memory", "_thread", "_wchan"):  # likewise
+            for name in ("read", "glance", "catches", "open_memory", "_thread", "_wchan"):  # likewise
                 call.can_block_in("/procfs.py", name)
             call.can_block_in("/inquest.py", "_stacks")  # memory, though it has a descriptor
             call.can_block_in("/process.py", "spawn")  # a vfork, for a millisecond or two

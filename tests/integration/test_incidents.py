@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from harness.waiting import until
+from harness.waiting import DEADLINE_S, until
 from longwire import CommandError
 from longwire.evidence import Condition, Findings
-from longwire.incident import PER_ACCOUNT, Incident, Kind
+from longwire.incident import IN_ALL, PER_ACCOUNT, Incident, Kind
 from longwire.incidents import Incidents
 from longwire.liveness import NO_PROCESS
 from longwire_protocol.frames import Phase
@@ -114,6 +116,47 @@ async def test_a_disk_that_takes_nothing_is_said_once_and_costs_nothing_else(fol
             incidents.record(incident(incarnation=3))
     assert [line["event"] for line in logs] == ["incident_not_kept"]
     assert [*files(folder)] == ["bot.3.json"]
+
+
+async def test_of_a_hundred_that_hang_together_all_are_kept(folder: Path) -> None:
+    async with opened(folder) as incidents:
+        for n in range(100):
+            incidents.record(incident(f"bot{n}"))
+    assert count(folder) == 100
+
+
+async def test_however_many_come_at_once_no_more_wait_for_the_disk_than_are_kept(folder: Path) -> None:
+    async with opened(folder) as incidents:
+        for n in range(IN_ALL + 20):
+            incidents.record(incident(f"bot{n}"))
+        assert len(incidents.find({"limit": 1000}, account=None, tenant=None)) == IN_ALL
+    assert count(folder) == IN_ALL
+
+
+async def test_a_disk_that_does_not_write_is_told_of_and_what_waits_can_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_working, write = threading.Event(), Incidents._write
+
+    def hang(*arguments: Any) -> dict[str, str]:
+        assert is_working.wait(DEADLINE_S)
+        return write(*arguments)
+
+    monkeypatch.setattr(Incidents, "_write", hang)
+    monkeypatch.setattr("longwire.incidents._WRITE_S", 0.05)
+    with capture_logs() as logs:
+        async with opened(folder) as incidents:
+            incidents.record(incident())
+
+            async def is_told() -> bool:
+                return [line["error"] for line in logs] == ["the disk does not write"]
+
+            await until(is_told, what="it is said that the disk does not write")
+            incidents.record(incident(incarnation=2))
+            for name in ("bot.1", "bot.2"):
+                assert (await incidents.get({"id": name}, tenant=None)).id == name
+            is_working.set()
+    assert count(folder) == 2
 
 
 async def test_files_that_are_not_ours_are_left_alone(folder: Path) -> None:

@@ -55,12 +55,23 @@ async def running(code: str, *, is_armed: bool = True) -> AsyncIterator[Process]
         os.close(process.log_fd)
 
 
+async def suspected(process: Process) -> Inquest:
+    """Return an inquest in which the process was asked: it has just begun, and may want a CPU at first."""
+    inquest = Inquest(process)
+
+    async def is_asked() -> bool:
+        inquest.suspect()
+        return inquest.condition is not Condition.STARVED
+
+    await until(is_asked, what="it is not called starved")
+    return inquest
+
+
 @pytest.mark.parametrize("how", HANGS)
 async def test_a_process_that_hangs_tells_what_it_does_and_where(how: str) -> None:
     expected, code = HANGS[how]
     async with running(code) as process:
-        inquest = Inquest(process)
-        inquest.ask()
+        inquest = await suspected(process)
 
         async def is_clear() -> bool:
             inquest.look()
@@ -75,15 +86,16 @@ async def test_a_process_that_hangs_tells_what_it_does_and_where(how: str) -> No
 
 async def test_stacks_are_those_of_the_last_time_they_were_asked_for() -> None:
     async with running(HANGS["sleep"][1]) as process:
-        inquest = Inquest(process)
+        inquest = await suspected(process)
         for _ in range(3):
-            inquest.ask()
+            inquest.suspect()
 
             async def are_there() -> bool:
                 return inquest.findings().stacks is not None
 
             await until(are_there, what="stacks")
         found = inquest.findings().stacks
+        assert Inquest(process).findings().stacks is None, "nobody asked in this silence"
     assert found is not None
     assert found.count("in hangs") == 1
 
@@ -103,8 +115,7 @@ async def test_a_stopped_process_is_called_stopped() -> None:
 async def test_a_process_that_does_not_handle_the_signal_is_not_sent_it() -> None:
     async with running(HANGS["sleep"][1], is_armed=False) as process:
         assert not procfs.catches(process.pid, stacks.SIGNAL)
-        inquest = Inquest(process)
-        inquest.ask()
+        inquest = await suspected(process)
 
         async def is_asleep() -> bool:
             inquest.look()
@@ -122,7 +133,7 @@ async def test_of_a_process_that_is_gone_nothing_is_known_and_nothing_fails() ->
 
         await until(is_gone, what="it has ended and was waited for")
         inquest = Inquest(process)
-        inquest.ask()
+        inquest.suspect()
         assert inquest.look() is None
         found = inquest.findings()
     assert (found.condition, found.proc, found.stacks) == (None, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from longwire import health
 from longwire.config.settings import AccountSettings
@@ -41,7 +42,7 @@ class Inquest:
     def __init__(self, process: object) -> None:
         del process
 
-    def ask(self) -> None:
+    def suspect(self) -> None:
         return
 
     def look(self) -> None:
@@ -111,4 +112,66 @@ async def test_one_that_is_silent_for_another_reason_must_go(
 
 async def test_a_beat_of_one_that_is_not_late_is_no_news(patient: Patient) -> None:
     watching(patient, Watch()).beat(BEAT)
+    assert patient.heard == []
+
+
+async def test_each_silence_has_an_inquest_of_its_own(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
+    watch = Watch()
+    who = watching(patient, watch)
+    for _ in range(3):
+        fall_silent(who, watch, for_s=5.0)
+        who.beat(BEAT)
+    assert len(opened) == 3
+    assert patient.heard == ["late", "on time"] * 3
+
+
+async def test_a_start_that_was_held_up_begins_each_window_with_a_fresh_look(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
+    watch = Watch()
+    who = Health(cast("Any", None), settings=SETTINGS, watch=cast("Any", watch), patient=patient)
+    for windows in (1, 2):
+        fall_silent(who, watch, for_s=SETTINGS.start_timeout_s)
+        assert len(opened) == windows
+    assert patient.heard == []
+
+
+# An attempt that it owes.
+
+
+def beat(who: Health, watch: Watch, link: LinkState) -> None:
+    watch.running_s += 1.0
+    who.beat(replace(BEAT, link=link))
+
+
+async def test_one_that_ignores_what_it_was_asked_for_must_go(patient: Patient) -> None:
+    watch = Watch()
+    who = watching(patient, watch)
+    who.connect_asked()
+    for _ in range(12):
+        beat(who, watch, LinkState.DOWN)
+    assert patient.heard == []
+    beat(who, watch, LinkState.DOWN)
+    assert patient.heard == ["restart connect_ignored"]
+
+
+async def test_one_that_has_begun_owes_nothing_and_nor_does_one_that_has_reported_its_failure(
+    patient: Patient,
+) -> None:
+    watch = Watch()
+    who = watching(patient, watch)
+    who.connect_asked()
+    beat(who, watch, LinkState.CONNECTING)
+    for _ in range(20):
+        beat(who, watch, LinkState.DOWN)
+    who.connect_asked()
+    who.link_lost()
+    for _ in range(20):
+        beat(who, watch, LinkState.DOWN)
     assert patient.heard == []

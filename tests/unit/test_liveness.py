@@ -162,6 +162,21 @@ def test_a_child_that_does_not_obey_is_replaced() -> None:
     ]
 
 
+def test_a_child_that_ignores_a_connect_is_replaced_at_the_third_beat_that_says_so() -> None:
+    ignored = LinkFacts(asked_s=10.1)
+    found = [judge(with_link(ignored, doubts=doubts)) for doubts in range(3)]
+    assert [outcome(each) for each in found] == [
+        (Remedy.NONE, "connect_ignored"),
+        (Remedy.NONE, "connect_ignored"),
+        (Remedy.RESTART, "connect_ignored"),
+    ]
+
+
+@pytest.mark.parametrize("link", [LinkFacts(asked_s=10.0), LinkFacts(), replace(UP, asked_s=1e6)])
+def test_a_child_that_was_just_asked_or_not_at_all_or_has_obeyed_is_let_be(link: LinkFacts) -> None:
+    assert outcome(judge(with_link(link, doubts=100))) == (Remedy.NONE, None)
+
+
 @given(
     st.builds(
         Known,

@@ -63,8 +63,42 @@ def test_a_silence_is_late_then_suspect_then_over_and_each_is_said_once() -> Non
     assert watched.due(8.0) == [("a", SUSPECT)]
     assert watched.due(9.9) == []
     assert watched.due(10.0) == [("a", OVER)]
+    assert watched.due(15.9) == []
+
+
+def test_who_is_over_is_watched_on_until_somebody_ends_that() -> None:
+    watched = vigil("a")
+    for now in (6.0, 8.0, 10.0):
+        watched.due(now)
+    assert [watched.due(now) for now in (16.0, 18.0, 20.0)] == [
+        [("a", LATE)],
+        [("a", SUSPECT)],
+        [("a", OVER)],
+    ]
+    watched.end("a")
     assert watched.due(1000.0) == []
     assert watched.next_due() is None
+
+
+def test_of_many_the_longest_overdue_come_first_and_the_others_unless_they_have_beaten_at_the_next_call() -> (
+    None
+):
+    watched: Vigil[str] = Vigil()
+    for at, key in enumerate("abcd"):
+        watched.begin(key, at / 10, limit_s=10.0)
+    assert watched.due(7.0, most=2) == [("a", LATE), ("b", LATE)]
+    watched.beat("c", 7.0)
+    assert watched.due(7.0, most=2) == [("d", LATE)]
+    assert watched.due(7.0, most=2) == []
+
+
+def test_between_two_stages_of_a_silence_is_a_gap_however_late_they_are_told() -> None:
+    watched: Vigil[str] = Vigil(gap_s=0.5)
+    watched.begin("a", 0.0, limit_s=10.0)
+    assert watched.due(60.0) == [("a", LATE)]
+    assert watched.due(60.4) == []
+    assert watched.next_due() == 60.5
+    assert watched.due(60.5) == [("a", SUSPECT)]
 
 
 def test_after_a_long_gap_each_look_tells_one_stage_so_that_evidence_has_time_to_come() -> None:
@@ -154,5 +188,5 @@ def test_stages_are_those_of_a_watch_that_looks_at_everyone(steps: list[tuple[st
                     assert told.pop(name, None) == (stage if is_due else None)
                     passed[name] += is_due
                     if is_due and stage is OVER:
-                        del beats[name]
+                        beats[name], passed[name] = now, 0
                 assert told == {}
