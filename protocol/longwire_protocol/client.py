@@ -39,6 +39,10 @@ _HIGH_WATER = 10_000
 _HELLO_S = 5.0
 """After this a hello is said again: a supervisor that ended just then may have taken the one before along."""
 
+_HANDSHAKE_MS = 3_000
+"""After this a connection on which nobody answers is made anew; some round trips, CURVE's included. ZeroMQ's
+own 30 s would be lost where a fork of a killed supervisor's host still holds its socket and is silent."""
+
 _PING_S = 2.0
 """How often the supervisor is asked whether it is there; a restart is noticed by the answer."""
 
@@ -96,6 +100,7 @@ class Client:
         socket.setsockopt(zmq.IMMEDIATE, 1)  # a request that nobody took by its deadline is not sent later
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         socket.connect(self.endpoint)
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
         self._calls = Calls(self._send, endpoint=self.endpoint)

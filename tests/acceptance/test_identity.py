@@ -36,6 +36,12 @@ async def messages(longwire: Longwire, count: int) -> list[Event]:
     return await until(stored, what=f"{count} messages are stored")
 
 
+async def is_left(simulator: Simulator, links: int) -> bool:
+    """Tell whether so many links are over; what is sent on one that is not comes again only after 15 s."""
+    connections = (await simulator.app_state("lark", APP)).connections
+    return sum(connection.closed_at is not None for connection in connections) >= links
+
+
 def facts(event: Event) -> tuple[str | None, bool | None, str | None]:
     return event.text, event.to_me, event.bot.id if event.bot else None
 
@@ -103,9 +109,11 @@ async def test_b9_the_identity_is_known_at_once_after_a_kill_of_the_child_and_of
     await simulator.fault(ApiHang(platform="lark", call="any"))
     pid = (await longwire.account("bot"))["pid"]
     os.kill(pid, signal.SIGKILL)
+    await until(lambda: is_left(simulator, 1), what="the platform sees the first link end")
     await simulator.inject_lark(mention("1"))
     await messages(longwire, 2)
     await longwire.kill()
+    await until(lambda: is_left(simulator, 2), what="the platform sees the second link end")
     await simulator.inject_lark(mention("2"))
     begun = time.time()
     await longwire.start()

@@ -65,14 +65,6 @@ async def test_five_mistakes_are_reported_at_once_each_with_its_place(tmp_path: 
     assert len(text.strip().splitlines()) == 5
 
 
-async def test_a_second_supervisor_on_the_same_data_is_refused(longwire: Longwire, tmp_path: Path) -> None:
-    longwire.configure({"a": {"connector": "loopback"}})
-    await longwire.start()
-    code, text = await run(tmp_path, "run")
-    assert code == 75
-    assert f"pid {longwire.program.pid}" in text
-
-
 async def test_a_tenants_status_is_of_its_own_accounts_and_subscriptions(
     longwire: Longwire, tmp_path: Path
 ) -> None:

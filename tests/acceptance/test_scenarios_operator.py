@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -78,7 +79,8 @@ async def test_g1_a_fork_that_an_embedding_host_made_meanwhile_keeps_nothing_ali
         await longwire.kill()
         await until(lambda: _are_gone(ours), what="no process of ours is left")
         assert is_alive(fork.pid)
-        await longwire.start()  # the fork keeps nobody out, either
+        async with asyncio.timeout(25):  # the fork keeps nobody out, nor a client waiting for ZeroMQ's 30 s
+            await longwire.start()
         await longwire.until_online()
     finally:
         fork.kill()
@@ -120,62 +122,6 @@ async def test_g2_a_hundred_online_accounts_close_cleanly_before_honcho_would_ki
     for app in apps:
         (connection,) = app.connections
         assert (connection.closed_by, connection.close_code) == ("client", 1000)
-
-
-async def test_g3_a_hangup_touches_only_the_accounts_that_changed(
-    simulator: Simulator, longwire: Longwire
-) -> None:
-    """One changed, one added, one removed: the fourth keeps process and link.
-
-    Alone: there is no configuration; a change means to end the program with all its connections.
-    """
-    kept, changed, removed, added = (f"cli_{n:016x}" for n in range(4))
-    accounts = {
-        "kept": lark(simulator.url, kept),
-        "changed": lark(simulator.url, changed),
-        "removed": lark(simulator.url, removed),
-    }
-    longwire.configure(accounts)
-    await longwire.start()
-    await longwire.until_online()
-    before = await longwire.account("kept")
-    accounts["changed"] = lark(simulator.url, changed, link_timeout_s=30.0)
-    accounts["added"] = lark(simulator.url, added)
-    del accounts["removed"]
-    longwire.configure(accounts)
-    longwire.program.send(signal.SIGHUP)
-
-    async def reloaded() -> bool:
-        names = [account["account"] for account in (await longwire.status())["accounts"]]
-        return sorted(names) == ["added", "changed", "kept"]
-
-    await until(reloaded, what="the accounts are those of the new file")
-    await longwire.until_online("added", "changed")
-    after = await longwire.account("kept")
-    assert (after["pid"], after["since"] - before["since"] < 1) == (before["pid"], True)
-    state = await simulator.state()
-    totals = [state.lark[app].connections_total for app in (kept, changed, removed, added)]
-    assert totals == [1, 2, 1, 1]
-    assert state.lark[removed].connections_open == 0
-
-
-async def test_g3_a_hangup_with_a_mistake_in_the_file_changes_nothing(longwire: Longwire) -> None:
-    """The old configuration stays in force.
-
-    Alone: there is no configuration; a change means to end the program with all its connections.
-    """
-    longwire.configure({"a": {"connector": "loopback"}})
-    await longwire.start()
-    await longwire.until_online()
-    before = await longwire.account("a")
-    longwire.configure({"a": {"connector": "loopback", "mistake": 1}})
-    longwire.program.send(signal.SIGHUP)
-
-    async def refused() -> bool:
-        return bool(longwire.log_events("reload_refused"))
-
-    await until(refused, what="the mistake is logged")
-    assert (await longwire.account("a"))["pid"] == before["pid"]
 
 
 async def test_g3_a_hangup_that_removes_every_account_leaves_a_supervisor_that_runs(

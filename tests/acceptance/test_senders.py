@@ -98,7 +98,10 @@ async def is_second(longwire: Longwire) -> bool:
 async def test_any_id_of_a_person_will_do_and_what_nobody_sent_passes(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """A union_id on the list of the defaults; a recall, of which Lark does not tell who did it."""
+    """A union_id on the list of the defaults; a recall, of which Lark does not tell who did it.
+
+    Neither a kind of event that is not known nor a message that cannot be read is a way around the list.
+    """
     ids = {"open_id": "ou_1", "union_id": "on_1", "user_id": "u1"}
     longwire.configure({"bot": lark(simulator.url, APP)}, defaults={"allow_senders": ["on_1"]})
     await longwire.start()
@@ -106,23 +109,49 @@ async def test_any_id_of_a_person_will_do_and_what_nobody_sent_passes(
     reaction = "im.message.reaction.created_v1"
     body = {"message_id": "om_1", "reaction_type": {"emoji_type": "OK"}, "action_time": "1700000000000"}
     for user in (ids, {"open_id": "ou_2"}):
-        data = {**body, "user_id": user}
-        await simulator.inject_lark(LarkEvent(app=APP, kind="event", event_type=reaction, data=data))
+        bodies = {
+            reaction: {**body, "user_id": user},
+            "im.message.pin.created_v1": {"message_id": "om_1", "operator_id": user},
+            "im.message.receive_v1": {"message": {"message_id": "om_2"}, "sender": {"sender_id": user}},
+        }
+        for kind, data in bodies.items():
+            await simulator.inject_lark(LarkEvent(app=APP, kind="event", event_type=kind, data=data))
     recall = LarkEvent(app=APP, kind="event", event_type="im.message.recalled_v1", message_id="om_1")
     await simulator.inject_lark(recall)
 
     async def all_acked() -> bool:
-        return (await app_state(simulator, "lark")).acked == 3
+        return (await app_state(simulator, "lark")).acked == 7
 
     await until(all_acked, what="the platform has its acks")
 
     async def stored() -> list[tuple[str, str | None]] | None:
-        replay = longwire.client.replay(types=["reaction.created", "message.deleted"])
+        replay = longwire.client.replay(types=["reaction.created", "message.deleted", "platform.raw"])
         seen = [(event.type, event.sender.id if event.sender else None) async for event in replay]
-        return seen if len(seen) == 2 else None
+        return seen if len(seen) >= 4 else None
 
-    assert await until(stored, what="both are stored") == [
-        ("reaction.created", "ou_1"),
+    assert sorted(await until(stored, what="what may pass is stored")) == [
         ("message.deleted", None),
+        ("platform.raw", "ou_1"),
+        ("platform.raw", "ou_1"),
+        ("reaction.created", "ou_1"),
     ]
     assert json.dumps("ou_2") in longwire.log()
+
+
+async def test_of_a_crowd_of_strangers_each_can_be_read_in_the_log(
+    simulator: Simulator, longwire: Longwire
+) -> None:
+    """Who sets up a bot in a lively company must find the own id among those of all who wrote meanwhile."""
+    crowd = {f"ou_{number}" for number in range(60)}
+    longwire.configure({"bot": lark(simulator.url, APP, allow_senders=[])})
+    await longwire.start()
+    await longwire.until_online()
+    for who in sorted(crowd):
+        await on_lark(simulator, who, "which one am I?")
+
+    async def all_named() -> bool:
+        tail = await longwire.client.call("logs.tail", {"account": "bot", "lines": 500})
+        return crowd == {each["sender"] for each in tail["lines"] if each["event"] == "sender_refused"}
+
+    await until(all_named, what="all can be read by an operator")
+    assert {line["sender"] for line in longwire.log_events("sender_refused")} == crowd

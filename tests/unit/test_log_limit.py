@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwire.loglimit import MAX_TOPICS, OF_ACCOUNT, OF_MANY, LogLimit, Topic, topic
+from longwire_connectors.senders import MAX_NAMED
 
 FAILED = Topic("acme-lark", "account_state", "info")
 HOUR_S = 3600
@@ -62,10 +63,16 @@ def test_accounts_events_and_levels_are_apart() -> None:
         Topic(None, "reload_refused", "error"),
         Topic("acme-lark", "output", "info"),
         Topic("acme-lark", "", "error"),
+        Topic("acme-lark", "sender_refused", "info"),
     ],
 )
 def test_what_has_many_subjects_may_be_said_more_often(about: Topic) -> None:
     assert len(said(LogLimit(), about, [0.0] * 1000)) == OF_MANY.burst
+
+
+def test_all_senders_that_a_child_names_in_an_hour_can_be_read_though_they_come_at_once() -> None:
+    refused = Topic("acme-lark", "sender_refused", "info")
+    assert said(LogLimit(), refused, [0.0] * MAX_NAMED) == [0] * MAX_NAMED
 
 
 def test_what_is_said_no_more_is_counted_once() -> None:

@@ -2,7 +2,8 @@
 
 Shapes: `docs/platforms.md` 4.2 and 4.4; cards also dingtalk_stream `card_callback.py` 8-34
 (CardCallbackMessage). A field that is missing, null or of another type costs no more than itself. `raw` is
-`{"type", "headers", "data"}`: the whole frame, its `data` decoded, capabilities blanked.
+`{"type", "headers", "data"}`: the whole frame, its `data` decoded, capabilities blanked. The sender is told
+also of what is not understood, as it decides who may talk.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from longwire_connectors.base import Stamp
 from longwire_connectors.dingtalk.clean import clean, read_text
 from longwire_connectors.dingtalk.content import Content, read_content
 from longwire_connectors.dingtalk.notices import read_notice
+from longwire_connectors.dingtalk.people import actor
 from longwire_connectors.dingtalk.shapes import as_map, as_text
 from longwire_connectors.dingtalk.webhooks import Session
 from longwire_connectors.dingtalk.wire import CARD_TOPIC, EVENT, ROBOT_TOPIC
@@ -76,6 +78,7 @@ def to_event(frame: Frame, stamp: Stamp) -> Event:
         _fill_message(event, tidy.fields)
     elif tidy.topic == CARD_TOPIC:
         _fill_card(event, tidy)
+    event.sender = event.sender or actor(tidy.fields)
     return event
 
 

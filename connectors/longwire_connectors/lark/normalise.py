@@ -2,7 +2,8 @@
 
 `_READERS` says which event of Lark becomes what. Everything else, and what lacks that which makes it an event
 of its kind, is `platform.raw`, so that nothing is refused for being new. `raw` is the whole payload without
-its tokens. A field that is missing, null or of another type costs no more than itself.
+its tokens. A field that is missing, null or of another type costs no more than itself. The sender is told
+also of what is not understood, as it decides who may talk.
 
 The dedup key follows the platform's habits: a redelivery may carry a new event id and keeps its message id
 (botmux#328), so messages go by the latter; reactions by what makes them one; all else by the event id, which
@@ -17,6 +18,7 @@ from longwire_connectors.base import Stamp
 from longwire_connectors.lark import messages, notices
 from longwire_connectors.lark.notices import CARD_ACTION
 from longwire_connectors.lark.payload import Json, part, read_payload, seconds, text
+from longwire_connectors.lark.people import actor
 from longwire_protocol.event import Chat, Event
 
 __all__ = ["CARD_ACTION", "is_understood", "normalise"]
@@ -57,6 +59,7 @@ def normalise(data: bytes, *, stamp: Stamp) -> Event:
     read = _READERS.get(_event_type(payload) or "")
     if read is not None:
         read(event, part(payload, "event"))
+    event.sender = event.sender or actor(payload)
     return event
 
 

@@ -77,7 +77,7 @@ def test_an_event_without_a_proper_name_is_raw(name: Any) -> None:
     assert not is_understood(event)
 
 
-@pytest.mark.parametrize("data", [None, "text", [1], {}, {"openConversationId": 7, "userId": "u1"}])
+@pytest.mark.parametrize("data", [None, "text", [1], {}, {"openConversationId": 7, "userId": ["u1"]}])
 def test_an_event_of_a_chat_that_names_none_is_raw(data: Any) -> None:
     event = read("chat_add_member", data)
     assert (event.type, event.chat, event.sender) == ("platform.raw", None, None)
