@@ -11,7 +11,7 @@ import structlog
 from longwire.account import Account, Premises
 from longwire.config import AccountConfig
 from longwire.lifecycle import State
-from longwire.memory import MEMORY_PREFIX, Memory
+from longwire.memory import Memories, Memory
 
 _log = structlog.get_logger("longwire.fleet")
 
@@ -45,7 +45,7 @@ class Fleet:
     ) -> None:
         self.accounts: dict[str, Account] = {}
         self._premises = make_premises(self._account_changed)
-        self._memories = dict(memories)
+        self._memories = Memories(memories, keeper=self._premises.states)
         self._report = report
         self._replacements: dict[str, AccountConfig | None] = {}
         self._left: set[str] | None = None
@@ -80,6 +80,7 @@ class Fleet:
             else:
                 self._make(wanted[name]).start()
         self._arrange(wanted)
+        self._memories.trim()
         return changes
 
     async def wind_down(self) -> None:
@@ -105,7 +106,7 @@ class Fleet:
             self.accounts[name] = self.accounts.pop(name)
 
     def _make(self, config: AccountConfig) -> Account:
-        memory = self._memories.get(MEMORY_PREFIX + config.account, Memory())
+        memory = self._memories.take(config.account)
         account = self.accounts[config.account] = Account(config, self._premises, memory)
         return account
 
@@ -137,11 +138,11 @@ class Fleet:
 
         It starts unless the operator wants it stopped, whether he said so before the change or since.
         """
-        self._memories[MEMORY_PREFIX + old.name] = old.memory
+        self._memories.keep(old.name, old.memory)
         if config is None:
             del self.accounts[old.name]
+            self._memories.trim()
             return
-        self._premises.states.put_state(MEMORY_PREFIX + old.name, old.memory)
         account = self._make(config)
         if old.is_called_for:
             account.start()

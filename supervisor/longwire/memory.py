@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +12,9 @@ from longwire_protocol.link import LinkFailure
 
 MEMORY_PREFIX = "account/"
 """Memories are states of the journal under this prefix and the account's name."""
+
+MOST_GONE = 2_000
+"""So many accounts that are gone are remembered: some hundred bytes each."""
 
 
 class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +49,42 @@ class Keeper(Protocol):
     def put_state(self, key: str, value: Any) -> None:
         """Keep this; durable soon."""
         ...
+
+
+class Memories:
+    """What is known of accounts that are not there now, of the last so many: one may be added again.
+
+    Args:
+        known: what earlier supervisors left, by key.
+        keeper: where it is written.
+        most: how many are kept; of an account in use its `Notebook` knows, and it does not count.
+    """
+
+    def __init__(self, known: Mapping[str, Memory], *, keeper: Keeper, most: int = MOST_GONE) -> None:
+        self._gone = dict(known)
+        self._keeper = keeper
+        self._most = most
+
+    def take(self, account: str) -> Memory:
+        """Return what is known of an account that is there from now on."""
+        return self._gone.pop(MEMORY_PREFIX + account, Memory())
+
+    def keep(self, account: str, memory: Memory) -> None:
+        """Note what is left of an account that is gone, or is about to be there anew."""
+        key = MEMORY_PREFIX + account
+        self._gone[key] = memory
+        self._keeper.put_state(key, memory)
+
+    def trim(self) -> None:
+        """Forget, on disk too, what says nothing, and the oldest beyond `most`."""
+        for key in [key for key, memory in self._gone.items() if memory.bot is None and not memory.failures]:
+            self._forget(key)
+        for key in list(self._gone)[: max(0, len(self._gone) - self._most)]:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        del self._gone[key]
+        self._keeper.put_state(key, None)
 
 
 class Notebook:

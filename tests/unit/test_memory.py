@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from longwire.memory import MEMORY_PREFIX, Memory, Notebook
+from longwire.memory import MEMORY_PREFIX, Memories, Memory, Notebook
 from longwire_protocol.event import Bot
 from longwire_protocol.link import Fault, LinkFailure
 
@@ -90,3 +90,39 @@ def test_what_is_left_of_a_delay_is_waited_out_whatever_the_wall_clock_did(
     memory: Memory, left_s: float
 ) -> None:
     assert memory.left_s(1_000.0, longest_s=60.0) == left_s
+
+
+def of(name: str) -> Memory:
+    return Memory(bot=Bot(id=name))
+
+
+def test_what_was_known_of_an_account_is_known_when_it_comes_again() -> None:
+    shelf = Shelf()
+    memories = Memories({MEMORY_PREFIX + "a": DELAYED}, keeper=shelf)
+    assert memories.take("a") == DELAYED
+    assert memories.take("a") == Memory()  # since it is there, it knows itself
+    memories.keep("a", of("a"))
+    assert shelf.written == [(MEMORY_PREFIX + "a", of("a"))]
+    memories.trim()
+    assert memories.take("a") == of("a")
+
+
+def test_of_accounts_that_are_gone_the_latest_are_remembered_and_the_others_leave_the_disk_too() -> None:
+    shelf = Shelf()
+    known = {MEMORY_PREFIX + name: of(name) for name in ("old", "older")} | {MEMORY_PREFIX + "there": DELAYED}
+    memories = Memories(known, keeper=shelf, most=2)
+    memories.take("there")
+    memories.keep("old", memories.take("old"))  # it was there once more
+    memories.keep("new", of("new"))
+    shelf.written.clear()
+    memories.trim()
+    assert shelf.written == [(MEMORY_PREFIX + "older", None)]
+
+
+def test_one_that_is_gone_with_neither_identity_nor_failures_is_not_remembered() -> None:
+    shelf = Shelf()
+    known = {"a": Memory(app="x", was_online=True), "b": of("b"), "c": DELAYED}
+    memories = Memories({MEMORY_PREFIX + name: known[name] for name in known}, keeper=shelf)
+    memories.trim()
+    assert shelf.written == [(MEMORY_PREFIX + "a", None)]
+    assert [memories.take(name) for name in "abc"] == [Memory(), of("b"), DELAYED]
