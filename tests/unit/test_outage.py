@@ -194,6 +194,16 @@ def test_who_fails_beside_a_link_that_stands_leaves_and_makes_no_other_outage_un
     assert outage.is_on
 
 
+def test_a_link_of_an_earlier_outage_says_nothing_in_the_next_one() -> None:
+    outage = begun(100)
+    for account in names(6):
+        outage.proven(account)
+    fail(outage, names(100)[6:], now=101.0)
+    for _ in range(2 * TRIES):
+        assert park(outage, ["bot-99"], now=102.0) == [True]
+    assert "bot-99" in outage.accounts
+
+
 def test_nobody_enters_beside_a_link_that_stands_and_when_it_falls_they_do() -> None:
     outage = begun(20)
     outage.proven("bot-0")
