@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from longwire_connectors.threads import in_thread
+from longwire_protocol.threads import in_thread
 
 
 async def test_what_the_call_returns_is_returned() -> None:

@@ -12,7 +12,7 @@ import requests
 
 from longwire_connectors import webcall
 from longwire_connectors.dingtalk.errors import Answer
-from longwire_connectors.threads import in_thread
+from longwire_protocol.threads import in_thread
 
 OPENING_S = 13.0
 """Connecting and answering together; each is bounded by `webcall`, where 0.24.3 has no bound (D1)."""

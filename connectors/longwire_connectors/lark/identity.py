@@ -18,8 +18,8 @@ import msgspec
 from longwire_connectors import webcall
 from longwire_connectors.base import Host
 from longwire_connectors.lark.options import LarkOptions
-from longwire_connectors.threads import in_thread
 from longwire_protocol.event import Bot
+from longwire_protocol.threads import in_thread
 
 WHOLE_TIMEOUT_S = 30.0
 """For both calls; nobody waits for it."""

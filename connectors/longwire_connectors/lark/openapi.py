@@ -16,9 +16,9 @@ import msgspec
 
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.lark.outgoing import Request, message_request
-from longwire_connectors.threads import in_thread
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.redaction import Redactor
+from longwire_protocol.threads import in_thread
 
 if TYPE_CHECKING:
     import aiohttp

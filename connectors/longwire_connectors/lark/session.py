@@ -24,8 +24,8 @@ from longwire_connectors.lark.liveness import PlatformProof, first_answer_s, win
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.lark.sdk import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, HandshakeRefused
 from longwire_connectors.proof import SocketProof
-from longwire_connectors.threads import in_thread
 from longwire_protocol.link import LinkFailure
+from longwire_protocol.threads import in_thread
 
 DISCOVERY_TIMEOUT_S = 13.0
 """Connecting and answering together; bounded each by `webcall`. Node's SDK has 15 s."""
