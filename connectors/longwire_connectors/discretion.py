@@ -21,9 +21,14 @@ def secrets_of(options: Mapping[str, Any], names: Iterable[str]) -> list[str]:
 
 def discreet(failure: LinkFailure, redact: Callable[[str], str]) -> LinkFailure:
     """Return the failure with every secret in its texts blanked."""
+
+    def blanked(text: str | None) -> str | None:
+        return None if text is None else redact(text)
+
     return msgspec.structs.replace(
         failure,
         message=redact(failure.message),
-        error_code=None if failure.error_code is None else redact(failure.error_code),
-        user_action=None if failure.user_action is None else redact(failure.user_action),
+        error_code=blanked(failure.error_code),
+        user_action=blanked(failure.user_action),
+        user_action_zh=blanked(failure.user_action_zh),
     )

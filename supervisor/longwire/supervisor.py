@@ -243,17 +243,21 @@ class Supervisor:
         try:
             await self._stop.wait()
         finally:
-            _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
-            await self._fleet.wind_down()
-            self._connects.close()
-            watch.close()
-            await nursery.close()
-            await self._incidents.close()
-            hub.close()
-            self._deliveries.close()
-            self._control.close()
-            for path in self._socket_files():
-                path.unlink(missing_ok=True)
+            await self._go_down(hub)
+
+    async def _go_down(self, hub: ChildrenHub) -> None:
+        """Bring down the accounts, then what they used, then what clients use."""
+        _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
+        await self._fleet.wind_down()
+        self._connects.close()
+        self._watch.close()
+        await self._nursery.close()
+        await self._incidents.close()
+        hub.close()
+        self._deliveries.close()
+        self._control.close()
+        for path in self._socket_files():
+            path.unlink(missing_ok=True)
 
     def _locks(self) -> Path:
         folder = self._config.supervisor.data_dir / "accounts"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.campaign import Campaign, Plan
+from chaos.campaign import Campaign, Plan, Trouble
 from chaos.disturbances import EVERYTHING
 from chaos.platform import Crowd
 from chaos.settings import BRISK, HASTY, STEADY
@@ -50,8 +50,7 @@ async def test_e1_ten_thousand_events_and_sixty_kills_lose_nothing_that_was_ackn
         rate_per_s=RATE_PER_S,
         burst=BURST,
     )
-    show(f"LONGWIRE_SEED={seed}")
-    show(await Campaign(plan, simulator, longwire).run(TROUBLES))
+    await survive(Campaign(plan, simulator, longwire), TROUBLES, show)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])
@@ -73,8 +72,7 @@ async def test_e1_two_thousand_events_and_twenty_kills_lose_nothing_that_was_ack
         burst=BURST,
         gap_s=(0.05, 0.5),
     )
-    show(f"LONGWIRE_SEED={seed}")
-    show(await Campaign(plan, simulator, longwire).run(TROUBLES))
+    await survive(Campaign(plan, simulator, longwire), TROUBLES, show)
 
 
 @pytest.mark.soak
@@ -94,8 +92,7 @@ async def test_every_promise_is_kept_by_forty_accounts_through_half_an_hour_of_e
         patience_s=90.0,
         least_acked=0.2,
     )
-    show(f"LONGWIRE_SEED={seed}")
-    show(await Campaign(plan, simulator, longwire).run(EVERYTHING))
+    await survive(Campaign(plan, simulator, longwire), EVERYTHING, show)
 
 
 @pytest.mark.timeout(300)
@@ -113,5 +110,9 @@ async def test_every_promise_is_kept_by_nine_accounts_through_half_a_minute_of_e
         gap_s=(0.0, 0.5),
         least_acked=0.2,
     )
-    show(f"LONGWIRE_SEED={seed}")
-    show(await Campaign(plan, simulator, longwire).run(EVERYTHING))
+    await survive(Campaign(plan, simulator, longwire), EVERYTHING, show)
+
+
+async def survive(campaign: Campaign, troubles: list[Trouble], show: Callable[[str], None]) -> None:
+    show(f"LONGWIRE_SEED={campaign.plan.seed}")
+    show(await campaign.run(troubles))

@@ -16,6 +16,7 @@ def test_every_text_of_a_failure_is_without_the_secrets() -> None:
         f"{SECRET} is wrong",
         error_code=SECRET,
         user_action=f"replace {SECRET}",
+        user_action_zh=f"更换 {SECRET}",
         retry_after_s=3.0,
     )
     said = discreet(failure, Redactor([SECRET]))
@@ -25,6 +26,7 @@ def test_every_text_of_a_failure_is_without_the_secrets() -> None:
         "[redacted] is wrong",
         error_code="[redacted]",
         user_action="replace [redacted]",
+        user_action_zh="更换 [redacted]",
         retry_after_s=3.0,
     )
 

@@ -34,13 +34,13 @@ TOKEN = b'{"code":0,"msg":"ok","tenant_access_token":"t-1","expire":7200}'
     ],
 )
 def test_larks_answers(status: int, body: bytes, expected: tuple[Fault, str, str | None] | None) -> None:
-    found = lark.judge(LarkAnswer.read(status, body=body), body, Failures(secrets=(SECRET,)))
+    found = lark.judge(LarkAnswer.read(status, body=body), Failures(secrets=(SECRET,)))
     assert (found and (found.fault, found.reason, found.error_code)) == expected
 
 
 def test_larks_refusal_has_an_advice_and_no_secret() -> None:
     body = f'{{"code":10014,"msg":"{SECRET} is wrong"}}'.encode()
-    found = lark.judge(LarkAnswer.read(400, body=body), body, Failures(secrets=(SECRET,)))
+    found = lark.judge(LarkAnswer.read(400, body=body), Failures(secrets=(SECRET,)))
     assert found is not None
     assert found.user_action
     assert SECRET not in found.message

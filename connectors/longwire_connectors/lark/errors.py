@@ -114,11 +114,15 @@ class Answer(msgspec.Struct, frozen=True):
     code: int | None = None
     """The platform's, in the body."""
     retry_after_s: float | None = None
+    said: str = ""
+    """The platform's words, in the body."""
 
     @classmethod
     def read(cls, status: int, *, body: bytes, waits: Iterable[str | None] = ()) -> Answer:
         """Return what an HTTP answer says; `waits` are the values of `WAIT_HEADERS`."""
-        return cls(status, _code(body), patience.asked_s(*waits))
+        refusal = _read(body)
+        said = refusal.msg if isinstance(refusal.msg, str) else ""
+        return cls(status, refusal.code, patience.asked_s(*waits), said)
 
 
 class Failures:
@@ -251,15 +255,16 @@ def _too_many(message: str) -> LinkFailure:
     )
 
 
-class _Coded(msgspec.Struct):
+class _Body(msgspec.Struct):
     code: int | None = None
+    msg: object = None
 
 
-def _code(body: bytes) -> int | None:
+def _read(body: bytes) -> _Body:
     try:
-        return msgspec.json.decode(body, type=_Coded).code
+        return msgspec.json.decode(body, type=_Body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
+        return _Body()
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:

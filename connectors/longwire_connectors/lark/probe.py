@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from time import time
 
-import msgspec
-
 from longwire_connectors import clock, webcall
 from longwire_connectors.lark import errors
 from longwire_connectors.lark.errors import HTTP_OK, WAIT_HEADERS, Answer, Failures
@@ -14,10 +12,6 @@ from longwire_protocol.link import LinkFailure
 from longwire_protocol.probing import Probe
 
 PATH = "/open-apis/auth/v3/tenant_access_token/internal"
-
-
-class _Said(msgspec.Struct):
-    msg: str = ""
 
 
 def probe(options: LarkOptions) -> Probe:
@@ -32,22 +26,15 @@ def probe(options: LarkOptions) -> Probe:
         return Probe(failure=failures.unreachable(error, doing="asking Lark for a token"))
     answer = Answer.read(reply.status, body=reply.body, waits=map(reply.headers.get, WAIT_HEADERS))
     return Probe(
-        failure=judge(answer, reply.body, failures),
+        failure=judge(answer, failures),
         clock_ahead_s=clock.ahead_s(reply.headers.get("Date"), asked_at=asked_at, answered_at=time()),
     )
 
 
-def judge(answer: Answer, body: bytes, failures: Failures) -> LinkFailure | None:
+def judge(answer: Answer, failures: Failures) -> LinkFailure | None:
     """Return why it is no token, by the codes that hold for discovery, too; `None` for a token."""
     if answer.code == 0:
         return None
     if answer.code is None and answer.status == HTTP_OK:
         return failures.unreadable("it is not Lark that answers; a proxy, or a portal that wants a login?")
-    return failures.discovery(answer, _text(body) or f"HTTP {answer.status}", wanted="a token")
-
-
-def _text(body: bytes) -> str:
-    try:
-        return msgspec.json.decode(body, type=_Said).msg
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return ""
+    return failures.discovery(answer, answer.said or f"HTTP {answer.status}", wanted="a token")

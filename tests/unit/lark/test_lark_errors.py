@@ -77,7 +77,8 @@ def test_every_final_code_is_in_the_table_and_in_the_operators_document() -> Non
 @pytest.mark.parametrize(
     ("body", "waits", "expected"),
     [
-        (b'{"code":10014,"msg":"x"}', (), Answer(200, 10014)),
+        (b'{"code":10014,"msg":"x"}', (), Answer(200, 10014, said="x")),
+        (b'{"code":10014,"msg":7}', (), Answer(200, 10014)),
         (b'{"code":"10014"}', (), Answer(200)),
         (b"<html>", (), Answer(200)),
         (b"\xff", (), Answer(200)),
