@@ -1,32 +1,36 @@
-"""The pipe between parent and child that carries the bootstrap and then the parent's life.
+"""The pipes between parent and child: one carries the parent's life, and the other, once, the bootstrap.
 
-The parent alone holds the write end. It writes the bootstrap once (the only way secrets reach a child), and
-keeps the end open. When the parent dies, however it dies, the kernel closes it and sends SIGKILL to the
-child's process group: the read end has `O_ASYNC` with `F_SETSIG=SIGKILL`, which reaches hung and stopped
-processes too, in about 10 ms. `PR_SET_PDEATHSIG` would fire when the *thread* that forked ends.
-
-Only the standard library's small modules are imported here, so that a child is armed before it imports more.
+The parent alone holds the write end of the lifeline. When it dies, however it dies, the kernel closes that
+end and sends SIGKILL. Whoever starts a process ties it so at once; the process itself widens that to its
+group. The bootstrap comes by a pipe of its own, as whatever is written into a lifeline kills; it is the only
+way secrets reach a child.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
 import threading
 
+from longwire_protocol.lifeline import tie
+
 _LENGTH_BYTES = 4
 
 
-def receive(fd: int) -> bytes:
-    """Return what the parent wrote; waits for it, and for nothing after it.
+def receive(fd: int, *, lifeline_fd: int) -> bytes:
+    """Return the bootstrap, and close the pipe that brought it; waits for it.
 
     Raises:
-        EOFError: the parent died in the middle.
+        EOFError: the parent is gone, or has given this process up.
     """
-    length = int.from_bytes(_read_exactly(fd, _LENGTH_BYTES), "big")
-    return _read_exactly(fd, length)
+    try:
+        if lifeline_fd in _readable(fd, lifeline_fd, timeout_ms=None):
+            raise EOFError("the supervisor is gone")
+        length = int.from_bytes(_read_exactly(fd, _LENGTH_BYTES), "big")
+        return _read_exactly(fd, length)
+    finally:
+        os.close(fd)
 
 
 def _read_exactly(fd: int, n: int) -> bytes:
@@ -40,23 +44,24 @@ def _read_exactly(fd: int, n: int) -> bytes:
 
 
 def arm(fd: int) -> None:
-    """Make the parent's death this process group's death; after `receive`, as bytes that come would kill too.
+    """Make the parent's death this process group's death.
 
-    Call it in the leader of the group.
+    Call it in the leader of the group, in a child after `receive`: its template has tied it alone by then.
 
     Raises:
         EOFError: the parent is dead already.
     """
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    else:  # macOS has no F_SETSIG; a thread cannot save a stopped process there, but all others
+    if not tie(fd, -os.getpgrp()):  # a thread cannot save a stopped process, but all others
         threading.Thread(target=_die_with, args=(fd,), name="lifeline", daemon=True).start()
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    if poller.poll(0):  # it died before the flag was set: no signal will come
+    if _readable(fd, timeout_ms=0):  # since before anybody tied this process to it: no signal will come
         raise EOFError("the supervisor is gone")
+
+
+def _readable(*fds: int, timeout_ms: int | None) -> set[int]:
+    poller = select.poll()
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
+    return {fd for fd, _ in poller.poll(timeout_ms)}
 
 
 def _die_with(fd: int) -> None:

@@ -41,6 +41,7 @@ from longwire_protocol.forking import (
     memory_of,
     stamp_of,
 )
+from longwire_protocol.lifeline import tie
 from longwire_protocol.version import CHILD_PROTOCOL
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longwire.template")
 
-_LIFELINE_FD, _LOCK_FD, _FIRST_FREE_FD = 3, 4, 5
-_PASSED_FDS = 3
+_LIFELINE_FD, _LOCK_FD, _BOOTSTRAP_FD, _FIRST_FREE_FD = 3, 4, 5, 6
+_PASSED_FDS = 4
 _OUT_OF_THE_WAY = 16
 _STDOUT_FD, _STDERR_FD = 1, 2
 
@@ -78,7 +79,7 @@ def main() -> None:
     if template.serve():
         from longwire_connectors import life  # noqa: PLC0415  imported long ago, by `warm_up`
 
-        bootstrap = lifeline.receive(_LIFELINE_FD)
+        bootstrap = lifeline.receive(_BOOTSTRAP_FD, lifeline_fd=_LIFELINE_FD)
         lifeline.arm(_LIFELINE_FD)
         life.live(bootstrap)
 
@@ -115,18 +116,20 @@ class Template:
                 case Reap():
                     self._reap(message.id)
 
-    def _fork(self, number: int, lifeline_fd: int, log_fd: int, lock_fd: int) -> bool:
+    def _fork(self, number: int, lifeline_fd: int, log_fd: int, *kept: int) -> bool:
         pid: int | None = None
         try:
             pid = os.fork()
+            if pid:
+                tie(lifeline_fd, pid)  # it may hang or be stopped before it has a group and does so itself
         except OSError as exc:
             self._tell(NotForked(number, str(exc)))
         finally:
             if pid != 0:  # or the account's lock would be ours for ever
-                for fd in (lifeline_fd, log_fd, lock_fd):
+                for fd in (lifeline_fd, log_fd, *kept):
                     os.close(fd)
         if pid == 0:
-            self._become_child(lifeline_fd, log_fd, lock_fd)
+            self._become_child(log_fd, lifeline_fd, *kept)
         elif pid is not None:
             self._pids[number] = pid
             pidfd = os.pidfd_open(pid)
@@ -136,16 +139,15 @@ class Template:
                 os.close(pidfd)
         return pid == 0
 
-    def _become_child(self, lifeline_fd: int, log_fd: int, lock_fd: int) -> None:
+    def _become_child(self, log_fd: int, *own: int) -> None:
         """Have a session of its own, its own output, and no descriptor but what is its own alone."""
         os.setsid()
         os.dup2(log_fd, _STDOUT_FD)
         os.dup2(log_fd, _STDERR_FD)
         self._supervisor.detach()
         self._pids.clear()
-        kept = {_LIFELINE_FD: lifeline_fd, _LOCK_FD: lock_fd}
-        spare = {to: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for to, fd in kept.items()}
-        for to, fd in spare.items():
+        spare = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in own]
+        for to, fd in zip((_LIFELINE_FD, _LOCK_FD, _BOOTSTRAP_FD), spare, strict=True):
             os.dup2(fd, to, inheritable=False)
         os.closerange(_FIRST_FREE_FD, os.sysconf("SC_OPEN_MAX"))
         stacks.arm()

@@ -24,7 +24,7 @@ Stamp = tuple[int, int, int] | None
 
 
 class Fork(msgspec.Struct, frozen=True, tag_field="kind", tag="fork"):
-    """Make a child. Beside it its descriptors: the end of its private pipe, of its log, and its lock."""
+    """Make a child. Beside it its descriptors: lifeline, log, lock, and where it reads its bootstrap."""
 
     id: int
     """Chosen by the supervisor; names the child in everything that follows."""

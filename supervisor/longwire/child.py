@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import signal
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -144,17 +147,20 @@ class Child:
         payload = _payload(self._bootstrap(self._bot))
         yard.hub.expect(self._peer)
         try:
-            self._process = await yard.nursery.make(
-                config.account,
-                kind_of(config),
-                is_forked=config.settings.isolation == "fork",
-                is_successor=is_successor,
-                on_exit=self._exited,
-            )
+            with _letterbox() as (theirs, ours):
+                self._process = await yard.nursery.make(
+                    config.account,
+                    kind_of(config),
+                    bootstrap_fd=theirs,
+                    is_forked=config.settings.isolation == "fork",
+                    is_successor=is_successor,
+                    on_exit=self._exited,
+                )
+                if os.write(ours, payload) != len(payload):  # the user has too many pipes for a large one
+                    self._process.let_go()
         except BaseException:
             yard.hub.retire(self._peer)
             raise
-        self._process.write(payload)
         self._logs = ChildLog(
             self._process.log_fd,
             redact=self._redact,
@@ -381,8 +387,20 @@ def _failure(reason: str, message: str) -> LinkFailure:
     return LinkFailure(fault=Fault.OURS, reason=reason, message=message)
 
 
+@contextmanager
+def _letterbox() -> Generator[tuple[int, int]]:
+    """Give the ends of a pipe for the bootstrap; writing it does not block. Raises OSError."""
+    ends = os.pipe()
+    try:
+        os.set_blocking(ends[1], False)
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def _payload(bootstrap: Bootstrap) -> bytes:
-    """Return what goes over the private pipe first: the length, then the bootstrap."""
+    """Return what the child reads: the length, then the bootstrap."""
     try:
         body = encode(bootstrap)
     except (OverflowError, TypeError, ValueError) as exc:

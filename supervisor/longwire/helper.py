@@ -12,6 +12,7 @@ from contextlib import suppress
 from longwire.environment import child_environment
 from longwire.interpreter import environment_for, program_of
 from longwire.process import Lifeline
+from longwire_protocol.lifeline import tie
 
 _START_S = 0.1
 """How long the start of a process is waited for before it is interrupted: it takes some milliseconds."""
@@ -99,6 +100,7 @@ class Helper:
                 pass_fds=(lifeline,),
                 start_new_session=True,
             )
+            tie(lifeline, -self._process.pid)  # it may hang or be stopped before it does so itself
             if self._is_interrupted:  # nobody waited for the start
                 _kill(self._process)
             return self._process

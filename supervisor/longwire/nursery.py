@@ -64,6 +64,7 @@ class Nursery:
         account: str,
         kind: Kind,
         *,
+        bootstrap_fd: int,
         is_forked: bool,
         is_successor: bool = False,
         on_exit: Callable[[int | None], None],
@@ -73,6 +74,7 @@ class Nursery:
         Args:
             account: whose.
             kind: its connector, and the interpreter that runs it.
+            bootstrap_fd: from which it reads that; the caller's to close.
             is_forked: whether a fork is wanted.
             is_successor: whether one process of the account may be there, and one alone.
             on_exit: see `Process`.
@@ -84,17 +86,17 @@ class Nursery:
             try:
                 template = await self._template(kind)
                 await template.warmed()
-                return await template.fork(
-                    await self._lock(account, is_successor=is_successor), on_exit=on_exit
-                )
+                lock_fd = await self._lock(account, is_successor=is_successor)
+                return await template.fork(lock_fd, bootstrap_fd=bootstrap_fd, on_exit=on_exit)
             except TemplateUnfit as exc:
                 _log.error("template_unfit", **kind._asdict(), text=str(exc), used="a fresh process")
         lock_fd = await self._lock(account, is_successor=is_successor)
         return spawn(
-            lambda fd: [program_of(kind.python), *_CHILD, str(fd), str(lock_fd)],
+            lambda fd: [program_of(kind.python), *_CHILD, str(fd), str(lock_fd), str(bootstrap_fd)],
             environment=environment_for(kind.python, self._environment),
             on_exit=on_exit,
             lock_fd=lock_fd,
+            pass_fds=(bootstrap_fd,),
         )
 
     async def _lock(self, account: str, *, is_successor: bool) -> int:

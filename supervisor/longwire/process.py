@@ -1,7 +1,7 @@
 """One process of ours: addressed by pidfd, in a session of its own, dead when the supervisor is.
 
 A session of its own, because honcho signals whole process groups; a private pipe, because its closing is the
-process's death (see `longwire_connectors.lifeline`). Who waits for it differs: we do for those we started, a
+process's death (see `longwire_protocol.lifeline`). Who waits for it differs: we do for those we started, a
 template for those it forked. `waitpid(-1)` is never used: an embedding host's children are not ours.
 """
 
@@ -17,6 +17,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
+from longwire_protocol.lifeline import tie
+
 _PROCESS_GROUP = 1 << 2
 """`PIDFD_SIGNAL_PROCESS_GROUP` of Linux 6.9."""
 
@@ -30,18 +32,6 @@ class Lifeline:
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
         _lifelines.add(self)
-
-    def write(self, data: bytes) -> None:
-        """Write this, whole or not at all.
-
-        Raises:
-            OSError: it does not fit, or the process is gone.
-        """
-        if self._fd is None:
-            raise OSError("the lifeline is closed")
-        os.set_blocking(self._fd, False)
-        if os.write(self._fd, data) != len(data):
-            raise OSError("it did not fit into the pipe")
 
     def close(self) -> None:
         """Let go: whoever still holds the other end dies."""
@@ -158,11 +148,6 @@ class Process:
         else:
             threading.Thread(target=self._wait, name=f"wait-{pid}", daemon=True).start()
 
-    def write(self, data: bytes) -> None:
-        """Write into its private pipe; one that has died already tells so by its exit."""
-        with suppress(OSError):
-            self._lifeline.write(data)
-
     def signal(self, number: int) -> None:
         """Signal its whole process group, as long as it lives."""
         if not self._has_exited:
@@ -256,6 +241,7 @@ def spawn(
             pass_fds=(endowment.theirs, *endowment.locks, *pass_fds),
             start_new_session=True,
         )
+        tie(endowment.theirs, -popen.pid)  # it may hang or be stopped before it does so itself
     except OSError:
         endowment.close()
         raise

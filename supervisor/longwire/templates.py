@@ -172,13 +172,16 @@ class Template:
         """
         await asyncio.shield(self._warm)
 
-    async def fork(self, lock_fd: int, *, on_exit: Callable[[int | None], None]) -> Process:
+    async def fork(
+        self, lock_fd: int, *, bootstrap_fd: int, on_exit: Callable[[int | None], None]
+    ) -> Process:
         """Return a child that waits for its bootstrap; only after `warmed`.
 
-        Cancelled, it leaves nothing behind: a child without a bootstrap ends by itself.
+        Cancelled, it leaves nothing behind: a child ends when nobody holds the other end of its private pipe.
 
         Args:
             lock_fd: which the child is to hold as long as it lives; owned by this call.
+            bootstrap_fd: from which it reads that; the caller's to close.
             on_exit: see `Process`.
 
         Raises:
@@ -189,7 +192,7 @@ class Template:
         number = next(self._ids)
         forked = self._forks[number] = self._loop.create_future()
         try:
-            self._ask(number, endowment.theirs, endowment.log_end, lock_fd)
+            self._ask(number, endowment.theirs, endowment.log_end, lock_fd, bootstrap_fd)
             pid, pidfd = await self._answer(forked)
         except BaseException:
             endowment.close()
@@ -346,7 +349,7 @@ class Template:
             self._loop.remove_writer(self._socket.fileno())
 
     def _abandoned(self, number: int, pidfd: int) -> None:
-        """Nobody wants this child any more; it ends by itself, as its private pipe is closed."""
+        """Nobody wants this child any more; it ends, as its private pipe is closed."""
 
         def exited() -> None:
             self._loop.remove_reader(pidfd)
@@ -367,7 +370,7 @@ class Template:
         else:
             if asked is not None and is_wanted:
                 asked.set_exception(OSError("there are no descriptors left"))
-            self._loop.call_soon(self._reap, message.id, _ignore)  # it ends by itself, without a bootstrap
+            self._loop.call_soon(self._reap, message.id, _ignore)  # it ends, as its private pipe is closed
 
     # Its end.
 

@@ -35,12 +35,9 @@ _LOOK_S = 0.1
 
 
 async def child_stopped(campaign: Campaign) -> None:
-    """SIGSTOP of a child, and SIGCONT: sometimes before its heartbeat timeout, sometimes after.
-
-    Not of one that is starting: what has not come as far as to arm its lifeline cannot die by it.
-    """
+    """SIGSTOP of a child, and SIGCONT: sometimes before its heartbeat timeout, sometimes after."""
     accounts = (await campaign.longwire.status())["accounts"]
-    children = {each["account"]: each["pid"] for each in accounts if each["pid"] and each["sdk"]}
+    children = {each["account"]: each["pid"] for each in accounts if each["pid"]}
     if children:
         account = campaign.rng.choice(sorted(children))
         for_s = campaign.rng.uniform(0.1, 1.5) * campaign.plan.settings.heartbeat_timeout_s
@@ -53,7 +50,7 @@ async def child_stopped(campaign: Campaign) -> None:
 async def template_stopped(campaign: Campaign) -> None:
     """SIGSTOP of a template, and SIGCONT some time later."""
     templates = (await campaign.longwire.status())["supervisor"]["templates"]
-    pids = [template["pid"] for template in templates if template["pid"] and template["state"] == "ready"]
+    pids = [template["pid"] for template in templates if template["pid"]]
     if pids:
         for_s = campaign.rng.uniform(0.5, 10.0)
         work = _stand_still(campaign, campaign.rng.choice(pids), "template stopped", for_s=for_s)

@@ -54,8 +54,7 @@ async def template_frozen(campaign: Campaign) -> None:
 async def _strike_template(campaign: Campaign, number: int) -> None:
     async def strike() -> None:
         present = (await campaign.longwire.status())["supervisor"]["templates"]
-        # One that is still warming may not have armed its lifeline: stopped then, it cannot die by it.
-        templates = [p for p in present if p["pid"] and (p["state"] != "warming" or number == signal.SIGKILL)]
+        templates = [template for template in present if template["pid"]]
         if templates:
             with suppress(ProcessLookupError):
                 os.kill(campaign.rng.choice(templates)["pid"], number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Stage:
         self.folder = folder
         self.nursery = Nursery(child_environment(os.environ) | {"PYTHONPATH": str(folder)}, locks=folder)
         self._accounts = count()
+        self._open = ExitStack()
 
     async def make(
         self,
@@ -68,16 +70,25 @@ class Stage:
         is_successor: bool = False,
     ) -> Made:
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        async with asyncio.timeout(DEADLINE_S):
-            process = await self.nursery.make(
-                account or f"bot{next(self._accounts)}",
-                Kind(connector, python),
-                is_forked=is_forked,
-                is_successor=is_successor,
-                on_exit=ended.set_result,
-            )
+        theirs, ours = os.pipe()
+        self._open.callback(os.close, ours)  # nobody writes a bootstrap: the child waits
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                process = await self.nursery.make(
+                    account or f"bot{next(self._accounts)}",
+                    Kind(connector, python),
+                    bootstrap_fd=theirs,
+                    is_forked=is_forked,
+                    is_successor=is_successor,
+                    on_exit=ended.set_result,
+                )
+        finally:
+            os.close(theirs)
         os.set_blocking(process.log_fd, False)
         return Made(process, ended)
+
+    def close(self) -> None:
+        self._open.close()
 
     def install_plugin(self, preload: str) -> Path:
         info = self.folder / "plugin-1.0.dist-info"
@@ -100,6 +111,7 @@ async def stage_fixture(tmp_path: Path) -> AsyncIterator[Stage]:
     yield stage
     await stage.nursery.close()
     await until(_no_children, what="the templates are gone")
+    stage.close()
 
 
 async def _no_children() -> bool:

@@ -36,9 +36,10 @@ ALLOWED_FDS = {
     "2": "pipe:",
     "3": "pipe:",
     "4": "/",
-    "5": "/memfd:longwire-stacks",
+    "5": "pipe:",
+    "6": "/memfd:longwire-stacks",
 }
-"""All that a child has before it makes anything of its own: output, private pipe, lock, and stacks."""
+"""All that a child has before it makes anything of its own: output, lifeline, lock, bootstrap and stacks."""
 
 GROWING = "__import__('os').register_at_fork(after_in_parent=lambda: HOARD.append(b'x' * 50 * 2**20))"
 """At each fork 50 MiB more."""
@@ -62,7 +63,7 @@ async def test_a_forked_child_has_nothing_but_its_output_and_its_private_pipe(
     await until(lambda: _has_become_a_child(second), what="the child has closed what is not its own")
     fds = descriptors(second.process.pid)
     assert {fd: target for fd, target in fds.items() if not target.startswith(ALLOWED_FDS.get(fd, "?"))} == {}
-    pipes = [target for fd, target in fds.items() if fd in {"1", "3"}]
+    pipes = [target for fd, target in fds.items() if fd in {"1", "3", "5"}]
     assert fds["4"] == str(stage.folder / "bot1.lock")
     # /dev/null, its log twice, its private pipe, the supervisor's socket, room for its stacks
     await until(lambda: _has_descriptors(template, 6), what="the template has closed what is its child's")
@@ -131,7 +132,7 @@ async def test_how_a_child_ended_is_told(stage: Stage) -> None:
     killed, let_go = await stage.make(), await stage.make()
     killed.process.signal(signal.SIGKILL)
     assert await killed.code() == -signal.SIGKILL
-    assert await let_go.end() == 1  # without a bootstrap: the supervisor is gone
+    assert await let_go.end() == -signal.SIGKILL
     assert not is_alive(let_go.process.pid)
 
 
@@ -149,7 +150,7 @@ async def test_children_outlive_their_template_and_the_next_comes_from_another(s
     assert is_alive(orphan.process.pid)
     orphan.process.signal(signal.SIGKILL)
     assert await orphan.code() is None
-    assert await successor.end() == 1
+    assert await successor.end() == -signal.SIGKILL
 
 
 async def _is_gone(process: psutil.Process) -> bool:
@@ -167,9 +168,9 @@ async def test_an_upgrade_brings_a_new_template_and_the_old_one_waits_for_its_ch
     assert new is not None
     assert old.pid != new.pid
     assert is_alive(old.pid)
-    assert await before.end() == 1
+    assert await before.end() == -signal.SIGKILL
     await until(lambda: _is_gone(old), what="the old template is gone")
-    assert await after.end() == 1
+    assert await after.end() == -signal.SIGKILL
 
 
 async def test_a_template_that_has_grown_is_replaced_and_the_figures_are_told(
@@ -193,9 +194,9 @@ async def test_a_template_that_has_grown_is_replaced_and_the_figures_are_told(
     assert (ready.pid, ready.state, ready.children, ready.reason) == (new.pid, "ready", 1, None)
     assert retired.rss_bytes is not None
     assert ready.rss_bytes is not None
-    assert await before.end() == 1
+    assert await before.end() == -signal.SIGKILL
     await until(lambda: _is_gone(old), what="the old template is gone")
-    assert await after.end() == 1
+    assert await after.end() == -signal.SIGKILL
 
 
 async def test_a_template_that_does_not_grow_is_kept(stage: Stage) -> None:
@@ -205,7 +206,7 @@ async def test_a_template_that_does_not_grow_is_kept(stage: Stage) -> None:
     (ready,) = stage.nursery.status()
     assert (ready.connector, ready.python, ready.state, ready.children) == ("plugin", None, "ready", 20)
     for child in made:
-        assert await child.end() == 1
+        assert await child.end() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ async def test_what_cannot_be_forked_from_is_said_and_the_child_is_a_fresh_proce
     assert status.state == "unfit"
     assert text in str(status.reason)
     for child in made:
-        assert await child.end() == 1
+        assert await child.end() == -signal.SIGKILL
 
 
 async def test_a_rehearsal_that_fails_costs_memory_and_nothing_else(stage: Stage, log: LogCapture) -> None:
@@ -247,7 +248,7 @@ async def test_a_rehearsal_that_fails_costs_memory_and_nothing_else(stage: Stage
     assert stage.template_of(made) is not None
     (said,) = [entry for entry in log.entries if entry["event"] == "rehearsal_failed"]
     assert "no rehearsal of mine" in said["exception"]
-    assert await made.end() == 1
+    assert await made.end() == -signal.SIGKILL
 
 
 async def test_a_template_that_hangs_is_done_without(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +320,7 @@ async def test_each_interpreter_has_a_template_of_its_own(stage: Stage, other_py
     modules = await asyncio.to_thread(Path(f"/proc/{first.pid}/maps").read_text)
     assert f"{environment}/lib/" in modules
     for made in (ours, *forked, spawned):
-        assert await made.end() == 1
+        assert await made.end() == -signal.SIGKILL
 
 
 OTHER_RELEASE = """
@@ -350,4 +351,4 @@ async def test_a_template_of_another_release_is_refused_with_where_to_install_ou
     assert text in said["text"]
     assert f"{python} -m pip install" in said["text"]
     assert said["python"] == python
-    assert await made.end() == 1
+    assert await made.end() == -signal.SIGKILL
