@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from longwire_protocol.declaration import Rates
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot, Event
 from longwire_protocol.link import LinkFailure
@@ -49,6 +50,11 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     link_burst: int | None = None
     """New connections of one account that the platform bears in short order, whatever they are for; after
     them one each `backoff_initial_s` of the account. `None`: it does not mind, the backoff law is enough."""
+    repeat_window_s: float = 0.0
+    """For how long after the first time the platform tells by a command's key that it is asked for the same
+    again, and has no second effect; 0 where it cannot."""
+    rates: Rates = Rates()
+    """What the platform publishes of its limits for commands."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,13 +204,19 @@ class Connector(ABC):
             Why there is no link any more.
         """
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """Do something on the platform and return its data; cancelled when the deadline is over.
+
+        Args:
+            method: one of `declaration.methods`.
+            params: as the client gave them.
+            key: the same each time that this is asked for again; to be handed to a platform that can tell
+                repetitions by it (`repeat_window_s`). At most 50 characters.
 
         Raises:
             CommandError: refused, by us or by the platform.
         """
-        del params
+        del params, key
         raise CommandError(RetCode.UNKNOWN_METHOD, f"this connector does not know {method!r}")
 
     async def close(self) -> None:

@@ -79,7 +79,7 @@ class Commands:
     async def _carry_out(self, connector: Connector, command: Command) -> None:
         try:
             async with asyncio.timeout(command.deadline_s):
-                data = await connector.call(command.method, command.params)
+                data = await connector.call(command.method, command.params, key=command.key)
         except CommandError as exc:
             self._tell(
                 CommandResult(

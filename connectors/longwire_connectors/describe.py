@@ -136,6 +136,8 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         backoff_initial_s=declaration.backoff_initial_s,
         backoff_max_s=declaration.backoff_max_s,
         link_burst=declaration.link_burst,
+        repeat_window_s=declaration.repeat_window_s,
+        rates=declaration.rates,
     )
 
 

@@ -97,10 +97,10 @@ class LoopbackConnector(Connector):
         finally:
             self._link = None
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """See `Connector.call`; knows `message.create`."""
         if method not in self.declaration.methods:
-            return await super().call(method, params)
+            return await super().call(method, params, key=key)
         chat, text = _read_chat(params), _read_text(params)
         stamp = self._host.stamp()
         if self._options.echo:

@@ -71,6 +71,21 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """The version that is there."""
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """So many requests within a time, as a platform publishes it."""
+
+    most: int
+    within_s: float
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a platform takes of one app: each of these limits holds."""
+
+    app: tuple[Rate, ...] = ()
+    chat: tuple[Rate, ...] = ()
+    """For each chat of it."""
+
+
 class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A connector, or why there is none under this name."""
 
@@ -92,6 +107,8 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 60.0
     link_burst: int | None = None
+    repeat_window_s: float = 0.0
+    rates: Rates = Rates()
 
 
 class Description(msgspec.Struct, frozen=True):

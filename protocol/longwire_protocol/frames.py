@@ -178,6 +178,8 @@ class Command(msgspec.Struct, frozen=True, tag_field="kind", tag="command"):
     params: dict[str, Any]
     deadline_s: float
     """Seconds from now; after that the answer interests nobody."""
+    key: str | None = None
+    """The same each time that this is asked for again; at most 50 characters."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag_field="kind", tag="stop"):

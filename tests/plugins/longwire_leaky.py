@@ -19,7 +19,7 @@ _hoard: list[bytearray] = []
 class _Greedy(Connector):
     """Each command's text says what to take."""
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         match params["text"].split():
             case ["leak", megabytes]:
                 _hoard.append(bytearray(b"x") * (int(megabytes) * _MIB))
@@ -28,7 +28,7 @@ class _Greedy(Connector):
             case ["spin"]:  # beside the loop, whose heartbeats go on
                 threading.Thread(target=_spin, daemon=True).start()
             case _:
-                return await super().call(method, params)
+                return await super().call(method, params, key=key)
         return {}
 
 

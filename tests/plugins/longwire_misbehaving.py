@@ -61,8 +61,8 @@ class Misbehaving(Connector):
         finally:
             await asyncio.sleep(self._options.slow_close_s)
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
-        del method
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
+        del method, key
         hang = _HANGS.get(params["text"])
         if hang is not None:
             hang()

@@ -48,6 +48,8 @@ NOT_IN_THE_FILE = {
     "methods",
     "is_overlap_allowed",
     "link_burst",
+    "repeat_window_s",
+    "rates",
     "settings",
     "options",
 }

@@ -65,10 +65,10 @@ class DingTalkConnector(Connector):
 
         return await Session(self._options, self._host, link, self._memory).serve()
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """See `Connector.call`; knows `message.create`."""
         if method not in self.declaration.methods:
-            return await super().call(method, params)
+            return await super().call(method, params, key=key)
         if self._sending is None:
             # Most accounts of a quiet day send nothing: aiohttp costs a child 5 MB.
             from longwire_connectors.dingtalk.sending import Sending  # noqa: PLC0415

@@ -10,6 +10,7 @@ from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.lark import probe, sdk
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.options import LarkOptions
+from longwire_protocol.declaration import Rate, Rates
 from longwire_protocol.link import LinkFailure
 from longwire_protocol.probing import Probe
 
@@ -27,6 +28,8 @@ class LarkConnector(Connector):
         extra="lark",
         methods=("message.create",),
         is_forkable=True,
+        repeat_window_s=3600.0,  # by `uuid` (docs/platforms.md 1.6)
+        rates=Rates(app=(Rate(50, 1.0), Rate(1000, 60.0)), chat=(Rate(5, 1.0),)),
         is_overlap_allowed=True,  # 50 links an app, each event to one of them (docs/platforms.md 1.4)
     )
 
@@ -60,11 +63,11 @@ class LarkConnector(Connector):
         """Make one attempt; see `Connector.serve`."""
         return await self._serve(self._options, host=self._host, link=link)
 
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
+    async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """Do `message.create`; see `Connector.call`."""
         if method == "message.create":
-            return await self._api.send_message(params)
-        return await super().call(method, params)
+            return await self._api.send_message(params, key=key)
+        return await super().call(method, params, key=key)
 
     async def close(self) -> None:
         """Close the HTTP session."""

@@ -69,15 +69,15 @@ class OpenApi:
         self._token = ""
         self._token_until = 0.0
 
-    async def send_message(self, params: dict[str, Any]) -> dict[str, Any]:
+    async def send_message(self, params: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
         """Send what `message.create` asks for and return `{"message_id": ...}`.
 
         Raises:
             CommandError: BAD_PARAM, or one of the PLATFORM codes.
         """
         request = message_request(params)
-        # Fresh for each call. The platform drops repeats for an hour, so our own second try is safe.
-        body = {**request.body, "uuid": str(uuid.uuid4())}
+        # The platform drops repeats for an hour, so our own second try is safe, and one with the same key.
+        body = {**request.body, "uuid": key or str(uuid.uuid4())}
         data = await self._call(msgspec.structs.replace(request, body=body))
         message_id = data.get("message_id")
         if not isinstance(message_id, str):

@@ -48,6 +48,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             methods=self.spec.methods,
             is_overlap_allowed=self.spec.is_overlap_allowed,
             link_burst=self.spec.link_burst,
+            repeat_window_s=self.spec.repeat_window_s,
+            rates=self.spec.rates,
             tenant=self.tenant,
             allow_shared_app=self.allow_shared_app,
             settings=layers.settings(self.layers),

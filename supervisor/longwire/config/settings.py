@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from longwire.config.secrets import Secret
+from longwire_protocol.declaration import Rates
 
 _DAY_S = 86_400.0
 _SenderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -165,6 +166,12 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     link_burst: int | None = None
     """New connections of the account that its platform bears in short order; `None` for any number."""
+
+    repeat_window_s: float = 0.0
+    """For how long its platform recognises a command that is repeated."""
+
+    rates: Rates = Rates()
+    """What its platform publishes of its limits for commands."""
 
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""
