@@ -121,7 +121,7 @@ class Template:
         try:
             pid = os.fork()
             if pid:
-                tie(lifeline_fd, pid)  # it may hang or be stopped before it has a group and does so itself
+                tie(lifeline_fd, pid)  # it may be stopped before it does so itself
         except OSError as exc:
             self._tell(NotForked(number, str(exc)))
         finally:
@@ -141,6 +141,7 @@ class Template:
 
     def _become_child(self, log_fd: int, *own: int) -> None:
         """Have a session of its own, its own output, and no descriptor but what is its own alone."""
+        tie(own[0], os.getpid())  # before it leaves the template's group, which dies with the supervisor, too
         os.setsid()
         os.dup2(log_fd, _STDOUT_FD)
         os.dup2(log_fd, _STDERR_FD)

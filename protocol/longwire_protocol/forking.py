@@ -1,7 +1,7 @@
 """The messages between supervisor and template: one MessagePack map each, over a private SEQPACKET socket.
 
 Descriptors travel beside them (`SCM_RIGHTS`). A template never sees a bootstrap: it forks, and what the child
-is to be is written into the child's own pipe. Private to one release, as `frames.py`.
+is to be, the child reads from a pipe of its own. Private to one release, as `frames.py`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ def tie(fd: int, owner: int) -> bool:
     """Have the kernel end the owner as soon as the pipe's other end is closed, or is written into.
 
     It ends those too that hang or are stopped, some 10 ms later. Anybody who has the read end may do it,
-    before the owner itself has run at all: the setting belongs to the pipe. `PR_SET_PDEATHSIG` would fire
+    so the owner need not have run yet: the setting belongs to the pipe. `PR_SET_PDEATHSIG` would fire
     when the *thread* that forked ends.
 
     Args:

@@ -156,8 +156,7 @@ class Child:
                     is_successor=is_successor,
                     on_exit=self._exited,
                 )
-                if os.write(ours, payload) != len(payload):  # the user has too many pipes for a large one
-                    self._process.let_go()
+                self._introduce(ours, payload)
         except BaseException:
             yard.hub.retire(self._peer)
             raise
@@ -167,6 +166,18 @@ class Child:
             context={"account": config.account, "incarnation": self.incarnation},
         )
         self.health = Health(self._process, settings=config.settings, watch=yard.watch, patient=self)
+
+    def _introduce(self, fd: int, payload: bytes) -> None:
+        """Write the bootstrap, now that the process is tied to us and we can hear it; else let it end."""
+        try:
+            written = os.write(fd, payload)
+        except OSError as exc:
+            written, text = 0, str(exc)
+        else:
+            text = f"{written} of {len(payload)} bytes fit into a pipe: the user has too many of them"
+        if written != len(payload):
+            _log.error("bootstrap_not_written", account=self._config.account, text=text)
+            self._process.let_go()
 
     @property
     def pid(self) -> int:
