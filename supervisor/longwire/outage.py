@@ -66,6 +66,8 @@ class Outage:
     def __init__(self, *, usual_per_s: float) -> None:
         self.since: float | None = None
         """When the present one began; `None` without one."""
+        self.left_over = 0
+        """How many accounts still failed when the last one ended."""
         self._usual_per_s = usual_per_s
         self._slow_per_s = min(PROBES_PER_S, usual_per_s / 2)
         self._pace_per_s = usual_per_s
@@ -226,5 +228,5 @@ class Outage:
     def _end(self) -> None:
         """Be over; those that are left in it count again when they fail again."""
         if self.is_on:
-            self.since = None
+            self.since, self.left_over = None, len(self._failing)
             self._failing.clear()

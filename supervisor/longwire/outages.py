@@ -145,7 +145,8 @@ class Outages:
             )
             self._pardon(connector, set(outage.accounts))
         elif before is not None and not outage.is_on:
-            _log.warning("outage_ends", connector=connector, lasted_s=round(self._loop.time() - before, 1))
+            lasted_s, left = round(self._loop.time() - before, 1), outage.left_over
+            _log.warning("outage_ends", connector=connector, lasted_s=lasted_s, still_failing=left)
 
     def _pardon(self, connector: str, names: set[str]) -> None:
         for member in list(self._members()):

@@ -164,7 +164,10 @@ class Service:
         )
 
     async def _incident_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
-        return self._realm.incidents.find(request.params, account=request.account, tenant=request.tenant)
+        found = self._realm.incidents.find(request.params, account=request.account, tenant=request.tenant)
+        if not found and (request.account or request.params.get("account")) is not None:
+            self._account(request)  # a name that nobody has, or had, is a mistake
+        return found
 
     async def _incident_get(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return await self._realm.incidents.get(request.params, tenant=request.tenant)

@@ -372,6 +372,8 @@ async def test_g5_a_crash_leaves_its_last_words_without_secrets_and_outlives_the
     assert incident["id"] in await by_command(longwire, "incidents", "bad")
     assert "Segmentation fault" in await by_command(longwire, "incidents", "show", incident["id"])
     assert await by_command(longwire, "incidents", "good") == ""
+    with pytest.raises(CommandError, match="no account 'goood'"):
+        await longwire.client.call("incident.list", {"account": "goood"})
 
 
 async def test_a_planned_stop_is_no_incident(longwire: Longwire) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from longwire.outage import PATIENCE_S
 from longwire.outages import Outages, Pace
@@ -133,10 +134,12 @@ async def test_successes_bring_the_usual_pace_back_and_end_it() -> None:
 async def test_it_ends_when_its_accounts_are_stopped_and_the_pace_is_the_usual_again() -> None:
     stage = Stage(*bots(6))
     stage.fail(LOST)
-    for bot in stage.bots[:2]:
-        stage.outages.left(bot)
+    with capture_logs() as log:
+        for bot in stage.bots[:2]:
+            stage.outages.left(bot)
     assert stage.outages.status() == []
     assert stage.paces[-1] == ("lark", USUAL)
+    assert [(line["event"], line["still_failing"]) for line in log] == [("outage_ends", 4)]
 
 
 async def test_without_an_outage_no_pace_is_ever_set() -> None:
