@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, Protocol, TypedDict
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TypedDict
 
 import msgspec
 
@@ -166,6 +167,17 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """End it; a named one can be opened again and goes on where its acks ended."""
         self.end()
         await self._line.close_subscription(self)
+
+    async def __aenter__(self) -> Self:
+        """Open it."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
 
     async def __anext__(self) -> IncomingEvent:
         """Return the next event; waits for ever where none comes."""
