@@ -30,6 +30,7 @@ check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase

@@ -5,17 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import zmq
 
-from longwire_protocol.calls import Calls
-from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_protocol.calls import Calls, Sending
+from longwire_protocol.channel import Channel, Sent
 from longwire_protocol.codec import Decoder, encode
-from longwire_protocol.errors import CommandError, FrameError, LongwireError, RetCode, SupervisorUnreachable
-from longwire_protocol.event import Chat, Event
+from longwire_protocol.dialling import dial
+from longwire_protocol.errors import (
+    ClientClosed,
+    ClientForked,
+    CommandError,
+    FrameError,
+    LongwireError,
+    RetCode,
+    SupervisorUnreachable,
+)
+from longwire_protocol.event import Event, answer_to
+from longwire_protocol.inherited import close_connections, tell_in_fork
 from longwire_protocol.messages import (
     Ack,
     Credit,
@@ -28,20 +40,14 @@ from longwire_protocol.messages import (
     Request,
     ToClient,
 )
+from longwire_protocol.replies import data_of
 from longwire_protocol.subscription import Replay, Start, Subscription, SubscriptionLimits
 from longwire_protocol.version import CLIENT_PROTOCOL
 
 _log = logging.getLogger("longwire.client")
 
-_HIGH_WATER = 10_000
-"""Frames queued for a supervisor that does not read; acks and credit are merged before that."""
-
 _HELLO_S = 5.0
 """After this a hello is said again: a supervisor that ended just then may have taken the one before along."""
-
-_HANDSHAKE_MS = 3_000
-"""After this a connection on which nobody answers is made anew; some round trips, CURVE's included. ZeroMQ's
-own 30 s would be lost where a fork of a killed supervisor's host still holds its socket and is silent."""
 
 _PING_S = 2.0
 """How often the supervisor is asked whether it is there; a restart is noticed by the answer."""
@@ -68,6 +74,9 @@ _LINGER_MS = 200
 """For the last acks; nothing waits for a supervisor that is away (`ZMQ_IMMEDIATE`)."""
 
 
+_CLOSED = "the client was closed"
+
+
 class Client:
     """A connection to a supervisor. Use it as an async context manager, on one loop.
 
@@ -87,7 +96,8 @@ class Client:
         self._reopening: dict[Subscription, asyncio.Task[None]] = {}
         self._is_heard = False
         self._is_ping_due = False
-        self._is_closing = False
+        self._unusable: Callable[[], LongwireError] | None = partial(ClientClosed, "enter it: `async with`")
+        self._is_inherited = False
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -96,12 +106,9 @@ class Client:
             SupervisorUnreachable: nobody answered in time, or nobody we can talk to.
         """
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        socket = new_socket(self._context, zmq.DEALER, high_water=_HIGH_WATER)
-        socket.setsockopt(zmq.IMMEDIATE, 1)  # a request that nobody took by its deadline is not sent later
-        socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        socket.connect(self.endpoint)
+        socket = dial(self._context, self.endpoint)
+        tell_in_fork(self)
+        self._unusable = None
         self._channel = Channel(socket, self._on_message, on_writable=self._flush)
         self._calls = Calls(self._send, endpoint=self.endpoint)
         self._tasks = asyncio.TaskGroup()
@@ -117,8 +124,13 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give up the subscriptions and close."""
-        self._is_closing = True
+        """Give up the subscriptions and close; calls under way end with `ClientClosed`.
+
+        In the child of a fork it does nothing: all that would be done belongs to the parent.
+        """
+        if self._is_inherited:
+            return
+        self._unusable = partial(ClientClosed, _CLOSED)
         self._keeper.cancel()
         for task in self._reopening.values():
             task.cancel()
@@ -135,25 +147,40 @@ class Client:
         account: str | None = None,
         tenant: str | None = None,
         idempotency_key: str | None = None,
+        wait_ms: int | None = None,
         deadline_s: float = 30.0,
     ) -> Any:
         """Ask the supervisor for something and return the reply's data.
 
+        Args:
+            method: as `docs/protocol.md` names it.
+            params: of the method.
+            account: the account meant.
+            tenant: only what belongs to this tenant.
+            idempotency_key: a command with it has one effect, however often it is sent. If the supervisor is
+                restarted before it has answered, it is asked again by itself until the deadline.
+            wait_ms: how long to wait for the outcome of a command, in milliseconds; afterwards an `Accepted`
+                with a receipt is returned. `None`: until the deadline.
+            deadline_s: how long the command counts, in seconds.
+
         Raises:
             CommandError: it was refused, or there was no outcome by the deadline.
             SupervisorUnreachable: nobody took it, or nobody is there any more who could answer.
+            ClientClosed: the client was left meanwhile, or before.
+            ClientForked: the client was made before a fork.
         """
-        number = self._calls.new_id()
+        if self._unusable is not None:
+            raise self._unusable()
         request = Request(
-            id=number,
+            id=0,
             method=method,
             params=params or {},
             account=account,
             tenant=tenant,
             idempotency_key=idempotency_key,
-            deadline_ms=max(1, round(deadline_s * 1000)),
+            wait_ms=wait_ms,
         )
-        return _data(await self._calls.ask(number, request, deadline_s=deadline_s))
+        return await self._ask(self._calls.new_id(), request, deadline_s=deadline_s)
 
     def subscribe(
         self,
@@ -214,28 +241,33 @@ class Client:
         params = {key: value for key, value in wanted.items() if value is not None}
         return Replay(self, params, credit=_REPLAY_CREDIT)
 
-    async def send(self, account: str, chat: str, text: str) -> Any:
-        """Send a text to a chat and return the platform's answer.
+    async def send(self, account: str, chat: str, text: str, **how: Unpack[Sending]) -> Any:
+        """Send a text to a chat and return the platform's answer; `how` is as for `call`.
 
         Raises:
             CommandError: refused by the supervisor or by the platform.
         """
-        return await self.call("message.create", {"chat": chat, "text": text}, account=account)
+        return await self.call("message.create", {"chat": chat, "text": text}, account=account, **how)
 
-    async def reply(self, event: Event, *, text: str) -> Any:
-        """Answer a message where it was written.
+    async def reply(self, event: Event, *, text: str, **how: Unpack[Sending]) -> Any:
+        """Answer a message where it was written; `how` is as for `call`.
+
+        An event can come again after it was answered, e.g. when this program was killed before its ack. With
+        `idempotency_key=event.key()` there is one answer all the same.
 
         Raises:
             CommandError: refused by the supervisor or by the platform.
         """
-        params: dict[str, Any] = {"text": text}
-        if event.chat is not None:
-            params["chat"] = _map(event.chat)
-        if event.sender is not None:
-            params["user"] = event.sender.id
-        if event.message_id is not None:
-            params["reply_to"] = event.message_id
-        return await self.call("message.create", params, account=event.account)
+        params = {**answer_to(event), "text": text}
+        return await self.call("message.create", params, account=event.account, **how)
+
+    def in_fork(self) -> None:
+        """See `inherited.Heir`."""
+        self._is_inherited = True
+        self._unusable = partial(ClientForked, "made before a fork; the child of the fork must make its own")
+        for subscription in self._subscriptions.values():
+            subscription.abandon(self._unusable())
+        close_connections(self.endpoint)
 
     # For subscriptions.
 
@@ -247,8 +279,8 @@ class Client:
         self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
         """See `subscription.Line`."""
-        if self._is_closing:
-            raise SupervisorUnreachable("the client was closed")
+        if self._unusable is not None:
+            raise self._unusable()
         return self._tasks.create_task(self._open(subscription, method, params), name="open a subscription")
 
     async def close_subscription(self, subscription: Subscription) -> None:
@@ -268,9 +300,9 @@ class Client:
     ) -> LongwireError | None:
         number = self._calls.new_id()
         self._opening[number] = subscription
-        request = Request(id=number, method=method, params=params, deadline_ms=round(_SUBSCRIBE_S * 1000))
+        request = Request(id=number, method=method, params=params)
         try:
-            _data(await self._calls.ask(number, request, deadline_s=_SUBSCRIBE_S))
+            await self._ask(number, request, deadline_s=_SUBSCRIBE_S)
         except LongwireError as exc:
             return exc
         finally:
@@ -306,7 +338,7 @@ class Client:
     def _lost(self, subscription: Subscription) -> None:
         """Open it again, unless that is under way: one request however many frames complained."""
         subscription.lost()
-        if subscription not in self._reopening and not self._is_closing:
+        if subscription not in self._reopening and self._unusable is None:
             task = self._tasks.create_task(self._reopen(subscription), name=f"reopen {subscription.name}")
             self._reopening[subscription] = task
 
@@ -374,6 +406,9 @@ class Client:
         supervisor_id: str = hello["supervisor_id"]
         return supervisor_id
 
+    async def _ask(self, number: int, request: Request, *, deadline_s: float) -> Any:
+        return data_of(await self._calls.ask(number, request, deadline_s=deadline_s))
+
     def _send(self, frame: bytes) -> bool:
         return self._channel.send([frame]) is Sent.OK
 
@@ -419,12 +454,12 @@ class Client:
         self._calls.replied(reply)
 
     def _noticed(self, pong: Pong) -> None:
-        """Open every subscription again when another supervisor answers."""
+        """Open every subscription again when another supervisor answers, and ask again what can be."""
         if pong.supervisor_id is None or pong.supervisor_id == self._supervisor_id:
             return
         self._supervisor_id = pong.supervisor_id
         text = "the supervisor was restarted; what became of the request is not known"
-        self._calls.fail(text, sent_before=pong.id if isinstance(pong.id, int) else None)
+        self._calls.restarted(text, before=pong.id if isinstance(pong.id, int) else None)
         for subscription in self._subscriptions.values():
             self._lost(subscription)
 
@@ -453,27 +488,10 @@ class Client:
         self._is_ping_due = not self._send(encode(Ping(id=self._calls.new_id())))
 
     async def _close(self) -> None:
-        self._calls.end("the client was closed")
+        self._unusable = partial(ClientClosed, _CLOSED)
+        self._calls.end(_CLOSED)
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
             self._channel.close(linger_ms=_LINGER_MS)
             self._context.term()
-
-
-def _data(reply: Reply) -> Any:
-    """Return what a reply brings, or raise what it refuses."""
-    if reply.status != "failed":
-        return reply.data
-    raise CommandError(
-        reply.retcode,
-        reply.message,
-        retryable=reply.retryable,
-        retry_after_ms=reply.retry_after_ms,
-        data=reply.data,
-    )
-
-
-def _map(chat: Chat) -> dict[str, Any]:
-    fields = {"id": chat.id, "type": chat.type, "thread_id": chat.thread_id, "name": chat.name}
-    return {key: value for key, value in fields.items() if value is not None}

@@ -10,6 +10,9 @@
     │   └── MalformedFrame     not MessagePack, an unknown kind, a field of the wrong shape
     ├── AlreadyRunning         another supervisor uses the same data; try again when it is gone
     ├── SupervisorUnreachable  nobody answers at the endpoint; retry later
+    │   └── ClientClosed       the client was left, or not entered yet; use another
+    ├── ClientForked           made before a fork, used in its child; the child must make its own
+    ├── WouldDeadlock          a blocking call on the thread that has to answer it; await instead
     └── CommandError           the supervisor or the platform refused a command; carries the return code
 
 Leaves answer «what happens next». Errors of a platform's link are data, not exceptions that cross
@@ -76,6 +79,18 @@ class AlreadyRunning(LongwireError):
 
 class SupervisorUnreachable(LongwireError):
     """No supervisor answered at the endpoint in time."""
+
+
+class ClientClosed(SupervisorUnreachable):
+    """A client that was left, or not entered yet; nobody can be reached by it."""
+
+
+class ClientForked(LongwireError):
+    """Something that belongs to the process a fork was made of; the child needs a client of its own."""
+
+
+class WouldDeadlock(LongwireError):
+    """A call that blocks the thread of the loop that would have to answer it; nothing was done."""
 
 
 class RetCode(IntEnum):

@@ -104,3 +104,15 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     dedup_key: str | None = None
     delivery: Delivery | None = None
     trace: str | None = None
+
+
+def answer_to(event: Event) -> dict[str, Any]:
+    """Return the params of `message.create` that say where an answer to this event goes."""
+    params: dict[str, Any] = {}
+    if event.chat is not None:
+        params["chat"] = msgspec.to_builtins(event.chat)
+    if event.sender is not None:
+        params["user"] = event.sender.id
+    if event.message_id is not None:
+        params["reply_to"] = event.message_id
+    return params

@@ -22,6 +22,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     idempotency_key: str | None = None
     deadline_ms: int | None = None
     """How long the client waits, from the supervisor's receipt; 30,000 where absent."""
+    wait_ms: int | None = None
+    """How long to wait for the outcome of a command before it is `accepted`; absent: until the deadline."""
     trace: str | None = None
 
 

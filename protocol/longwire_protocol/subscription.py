@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, Protocol, TypedDict
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TypedDict
 
 import msgspec
 
-from longwire_protocol.errors import LongwireError
+from longwire_protocol.errors import ClientForked, LongwireError
 from longwire_protocol.event import Event
 from longwire_protocol.messages import Ack, Credit, Events, Nack
 
@@ -49,6 +50,14 @@ class IncomingEvent(Event, kw_only=True, omit_defaults=True, dict=True):
         Without a delay the supervisor chooses one, which grows with each failure of the event.
         """
         self._subscription.nack(self, delay_s=delay_s)
+
+    def key(self, step: str = "") -> str:
+        """Return an idempotency key, the same at each delivery of this event to this subscription.
+
+        Args:
+            step: tells the commands apart that a handler gives for one event.
+        """
+        return "/".join(filter(None, (self._subscription.name, self.id, step)))
 
     def delivered_by(self, subscription: Subscription, opening: int) -> None:
         """Remember whom to tell; for the subscription."""
@@ -159,6 +168,17 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self.end()
         await self._line.close_subscription(self)
 
+    async def __aenter__(self) -> Self:
+        """Open it."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
     async def __anext__(self) -> IncomingEvent:
         """Return the next event; waits for ever where none comes."""
         if not self._openings and self._failure is None:
@@ -184,6 +204,8 @@ class Subscription(AsyncIterator[IncomingEvent]):
         if may_say:
             self._acked.append(event.seq)
             self._soon()
+        elif isinstance(self._failure, ClientForked):
+            raise self._failure
         else:
             self._remember(event.seq)
 
@@ -224,6 +246,12 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self.lost()
         self._opening = None  # whoever opens it from now on asks anew
         self.fail(StopAsyncIteration())
+
+    def abandon(self, failure: LongwireError) -> None:
+        """End it in the child of a fork, where no loop may be touched; for the client."""
+        self.is_open = False
+        self._events.clear()
+        self._failure = failure
 
     def flush(self) -> None:
         """Send what waits; for the client, when the supervisor reads again."""

@@ -6,23 +6,35 @@ imported.
 """
 
 from longwire_protocol import (
+    Accepted,
+    BlockedLoopWarning,
     Client,
+    ClientClosed,
+    ClientForked,
     CommandError,
     ConfigError,
     Event,
     LongwireError,
     RetCode,
     SupervisorUnreachable,
+    SyncClient,
+    WouldDeadlock,
     __version__,
 )
 
 __all__ = [
+    "Accepted",
+    "BlockedLoopWarning",
     "Client",
+    "ClientClosed",
+    "ClientForked",
     "CommandError",
     "ConfigError",
     "Event",
     "LongwireError",
     "RetCode",
     "SupervisorUnreachable",
+    "SyncClient",
+    "WouldDeadlock",
     "__version__",
 ]
