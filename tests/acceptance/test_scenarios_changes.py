@@ -56,7 +56,10 @@ async def test_g3_what_is_stopped_stays_stopped_through_a_change(longwire: Longw
     await longwire.until_online()
     for act in acts:
         await act(longwire)
-    assert (await longwire.account("slow"))["state"] == "stopping"
+    assert (await longwire.account("slow"))["state"] in {
+        "stopping",
+        "stopped",
+    }  # on a busy machine it is over
     account = await until_changed(longwire, "stopped", "starting", "connecting", "online")
     assert (account["state"], account["pid"], account["restarts"]) == ("stopped", None, 0)
     await longwire.client.call("account.update", {"config": {"nice": 2}}, account="slow")
