@@ -22,6 +22,7 @@ import msgspec
 from longwire_connectors import breaker, webcall
 from longwire_connectors.asking import NOTHING, Asked, Attempt, Part, Reply
 from longwire_connectors.breaker import Breaker
+from longwire_connectors.deadline import call_ends_at
 from longwire_connectors.unanswered import resting, too_long, unanswered
 from longwire_protocol.threads import in_thread
 
@@ -104,7 +105,8 @@ class Http:
             data: what is sent as it is; or
             parts: what is sent as a multipart form.
             max_bytes: of the answer's body, decompressed.
-            total_s: for everything, waiting for a place in the pool included.
+            total_s: for everything, waiting for a place in the pool included; less where the command that it
+                is made for must be answered before.
             is_repeatable: it is harmless to ask twice: nothing is changed by it, or the platform knows a
                 repetition. It is asked once more where an idle connection turns out to be closed.
 
@@ -161,7 +163,7 @@ class Http:
     @asynccontextmanager
     async def _asking(self, asked: Asked) -> AsyncGenerator[Answer]:
         """Ask once, if the host's breaker lets it, and tell the breaker how it went."""
-        attempt = Attempt(asked, ends_at=_now() + asked.total_s)
+        attempt = Attempt(asked, ends_at=call_ends_at(now=_now(), total_s=asked.total_s))
         pool = await self._opened(asked)
         term = self._admit(asked)
         try:

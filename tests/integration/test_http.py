@@ -12,14 +12,17 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from longwire_connectors import breaker, pool, webcall
+from longwire_connectors.commands import Commands
 from longwire_connectors.http import Http, Part, Reply
 from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.frames import Command, CommandResult
 
 TLS = Path(__file__).parent.parent / "fakes" / "tls"
 DEADLINE_S = 30.0
@@ -289,6 +292,30 @@ async def test_a_full_pool_is_waited_for_in_order_and_not_for_ever(
             await asyncio.sleep(0)
         server.release.set()
     assert server.paths == ["/0", "/1", "/2", "/3"]
+
+
+async def test_a_command_whose_deadline_ends_in_the_queue_had_no_effect(
+    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_PER_HOST", 1)
+    server.release.clear()
+
+    async def call(_method: str, params: dict[str, Any], **_: Any) -> None:
+        await http.call("POST", server.url + params["path"])
+
+    results: list[CommandResult] = []
+    connector = SimpleNamespace(call=call)
+    async with asyncio.TaskGroup() as tasks:
+        commands = Commands(tasks, lambda: connector, results.append)
+        commands.begin(Command(1, "m", {"path": "/sent"}, deadline_s=DEADLINE_S))
+        await seen(server, 1)
+        commands.begin(Command(2, "m", {"path": "/queued"}, deadline_s=0.5))
+        async with asyncio.timeout(DEADLINE_S):
+            while not results:  # noqa: ASYNC110  only seen by looking
+                await asyncio.sleep(0.005)
+        server.release.set()
+    codes = [(result.id, result.retcode) for result in results]
+    assert codes == [(2, RetCode.PLATFORM_UNREACHABLE), (1, RetCode.OK)]
 
 
 async def test_five_failures_leave_the_host_alone_and_no_other(http: Http, server: Server) -> None:
