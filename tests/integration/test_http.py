@@ -320,7 +320,9 @@ async def test_a_command_whose_deadline_ends_in_the_queue_had_no_effect(
     assert codes == [(2, RetCode.PLATFORM_UNREACHABLE), (1, RetCode.OK)]
 
 
-async def test_five_failures_leave_the_host_alone_and_no_other(http: Http, server: Server) -> None:
+async def test_five_failures_leave_the_host_alone_and_no_other(
+    http: Http, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     server.status = 500
     for _ in range(5):
         assert (await http.call("POST", server.url)).status == 500
@@ -329,13 +331,15 @@ async def test_five_failures_leave_the_host_alone_and_no_other(http: Http, serve
     assert error.retry_after_ms is not None
     assert 0 < error.retry_after_ms <= 30_000
     assert len(server.seen) == 5
+    assert [record.message for record in caplog.records] == ["host_left_alone"]
     async with serving() as other:
         assert (await http.call("POST", other.url)).status == 200
 
 
 async def test_one_probe_at_a_time_finds_out_whether_the_host_is_back(
-    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch
+    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="longwire.child")
     monkeypatch.setattr(breaker, "REST_S", 0.0)
     server.status = 500
     for _ in range(5):
@@ -349,6 +353,7 @@ async def test_one_probe_at_a_time_finds_out_whether_the_host_is_back(
         server.release.set()
     assert probe.result().status == 400
     assert (await http.call("POST", server.url)).status == 400
+    assert [record.message for record in caplog.records] == ["host_left_alone", "host_answers_again"]
 
 
 async def test_refusals_and_calls_given_up_are_no_failures_of_the_host(http: Http, server: Server) -> None:
