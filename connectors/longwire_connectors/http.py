@@ -218,7 +218,6 @@ class Http:
 
 def _prepare() -> None:
     importlib.import_module("longwire_connectors.pool")
-    webcall.prepare()
     webcall.trust()
 
 
