@@ -16,7 +16,8 @@ async def answer_everything() -> None:
     async with Client(ENDPOINT, connect_timeout_s=60) as client:
         async for event in client.subscribe("echo", types=["message.created"]):
             try:
-                await client.reply(event, text=f"echo: {event.text}")
+                # With the event's own key there is one answer, however often the event comes.
+                await client.reply(event, text=f"echo: {event.text}", idempotency_key=event.key())
             except CommandError as error:
                 print(f"{event.account}: no reply to {event.message_id}: {error}", flush=True)
                 if error.retryable:

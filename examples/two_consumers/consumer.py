@@ -24,6 +24,7 @@ async def consume(name: str) -> None:
         # leaves more of the new chats to the others.
         async for event in client.subscribe("desk", types=["message.created"], credit=8):
             try:
+                # No `idempotency_key=event.key()` here: another consumer's answer to the same event differs.
                 await client.reply(event, text=f"{name} here: {event.text}")
             except CommandError as error:
                 print(f"no reply to {event.message_id}: {error}", flush=True)

@@ -38,7 +38,7 @@ async def run(longwire: Longwire, script: str) -> Program:
     return await Program.start(command, output=longwire.folder / "bot.log", env=environment(longwire))
 
 
-async def test_the_echo_bot_answers_on_both_platforms_and_misses_nothing_when_killed(
+async def test_the_echo_bot_answers_each_message_once_on_both_platforms_also_when_killed(
     simulator: Simulator, longwire: Longwire
 ) -> None:
     await start(longwire, simulator)
@@ -51,6 +51,7 @@ async def test_the_echo_bot_answers_on_both_platforms_and_misses_nothing_when_ki
     bot = await run(longwire, "echo_bot.py")
     await until_answered(simulator, "echo: one", "echo: two")
     assert (await bot.stop())[0] == 0, bot.text()
+    assert [len(sent) for sent in await answers(simulator)] == [2, 2]  # each once
 
 
 async def test_the_echo_bot_comes_back_to_a_message_that_the_platform_refused_for_now(
