@@ -18,9 +18,10 @@ APP = "cli_00000000000000aa"
 EXIT_S = 5.0
 
 HEAD = """
-import asyncio, json, logging, os, socket, sys, threading, time, warnings
+import asyncio, json, logging, os, signal, socket, sys, threading, time
 from longwire import Client, ClientForked, SyncClient, WouldDeadlock
 
+signal.alarm(100)  # it ends, also when the test has failed
 ENDPOINT = sys.argv[1]
 HANGS = {"chat": "oc_1", "text": "hangs"}
 
@@ -78,7 +79,7 @@ def work():
 thread = threading.Thread(target=work)
 thread.start()
 print("calling", flush=True)
-while thread.is_alive():  # the test's deadline ends it otherwise
+while thread.is_alive():
     thread.join(0.2)
     client.cancel()
 say(seen=seen, works_on=client.call("hello")["protocol"])
