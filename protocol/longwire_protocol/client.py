@@ -250,6 +250,8 @@ class Client:
 
     def in_fork(self) -> None:
         """See `inherited.Heir`."""
+        if self._unusable is not None:  # not entered, or left: it has nothing that could be shared
+            return
         self._is_inherited = True
         self._unusable = partial(ClientForked, "made before a fork; the child of the fork must make its own")
         for subscription in self._subscriptions.values():
