@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from longwire.config import Config, Overlay, Secret, SupervisorSettings
 from longwire.configuration import Candidate, Configuration
 from longwire.fleet import Changes
+from longwire.logger import get_logger
 from longwire_protocol.errors import CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.messages import Request
 
-_log = structlog.get_logger("longwire.changes")
+_log = get_logger("longwire.changes")
 
 UNTIL = "supervisor restart"
 """How long a change by command lasts: then the file alone counts."""

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import structlog
 import zmq
 
+from longwire.logger import get_logger
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, Socket, new_socket
 from longwire_protocol.codec import MAX_REQUEST_BYTES, Decoder, encode
@@ -33,7 +33,7 @@ from longwire_protocol.messages import (
     ToSupervisor,
 )
 
-_log = structlog.get_logger("longwire.control")
+_log = get_logger("longwire.control")
 
 _HIGH_WATER = 64
 """Frames ZeroMQ queues per client; a batch of events is one frame of up to some 100 KiB."""

@@ -20,7 +20,6 @@ from typing import Literal
 
 import msgspec
 import psutil
-import structlog
 import zmq
 
 from longwire.account import Account, Premises
@@ -44,6 +43,7 @@ from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import LOG, Logbook, LogFile
+from longwire.logger import get_logger
 from longwire.manners import Manners
 from longwire.memory import MEMORY_PREFIX, Memory
 from longwire.nursery import Nursery, kind_of
@@ -57,7 +57,7 @@ from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.errors import AddressError, CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.version import __version__
 
-_log = structlog.get_logger("longwire.supervisor")
+_log = get_logger("longwire.supervisor")
 
 _JOURNAL_CLOSE_S = 1.0
 """How long a stop waits for a disk that does not write: what is left of 5 s after the children's 3 s."""
@@ -74,7 +74,7 @@ class _Done(Exception):
     """Everything is down: raised in the task group, it ends what still waits, e.g. for a stuck disk."""
 
 
-class Supervisor:
+class Core:
     """Runs the accounts of a configuration.
 
     Args:
