@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 import zmq
 
 from longwire_protocol.calls import Calls
-from longwire_protocol.channel import Channel, Sent, new_socket
+from longwire_protocol.channel import Carrier, Channel, Sent, new_socket
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import CommandError, FrameError, LongwireError, RetCode, SupervisorUnreachable
 from longwire_protocol.event import Chat, Event
@@ -95,14 +95,7 @@ class Client:
         Raises:
             SupervisorUnreachable: nobody answered in time, or nobody we can talk to.
         """
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        socket = new_socket(self._context, zmq.DEALER, high_water=_HIGH_WATER)
-        socket.setsockopt(zmq.IMMEDIATE, 1)  # a request that nobody took by its deadline is not sent later
-        socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        socket.connect(self.endpoint)
-        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
+        self._channel = self._connect()
         self._calls = Calls(self._send, endpoint=self.endpoint)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
@@ -354,6 +347,22 @@ class Client:
 
     # The connection.
 
+    def _connect(self) -> Carrier:
+        """Return what carries frames to the supervisor, read from now on."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        socket = new_socket(self._context, zmq.DEALER, high_water=_HIGH_WATER)
+        socket.setsockopt(zmq.IMMEDIATE, 1)  # a request that nobody took by its deadline is not sent later
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        socket.connect(self.endpoint)
+        return Channel(socket, self._on_message, on_writable=self._flush)
+
+    def _disconnect(self) -> None:
+        """Give it up; nothing is read any more."""
+        self._channel.close(linger_ms=_LINGER_MS)
+        self._context.term()
+
     async def _hello(self) -> str:
         end = asyncio.get_running_loop().time() + self._connect_timeout_s
         while True:
@@ -457,8 +466,7 @@ class Client:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            self._channel.close(linger_ms=_LINGER_MS)
-            self._context.term()
+            self._disconnect()
 
 
 def _data(reply: Reply) -> Any:

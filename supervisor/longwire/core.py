@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from longwire.child import Yard
 from longwire.children import ChildrenHub
 from longwire.config import Config
 from longwire.configuration import Configuration
-from longwire.control import Control
+from longwire.control import Control, Pipe
 from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
@@ -51,7 +51,7 @@ from longwire.outages import Outages, Pace
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
-from longwire.status import Status, SupervisorStatus
+from longwire.status import AccountStatus, Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.errors import AddressError, CommandError, ConfigError, Problem, RetCode
@@ -82,6 +82,7 @@ class Core:
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
         on_secrets: told the secrets of each configuration before they are used, to keep them out of a log.
+        on_state: told after each change of an account's state; must not wait.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class Core:
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
         on_secrets: Callable[[Iterable[str]], None] | None = None,
+        on_state: Callable[[AccountStatus], None] | None = None,
     ) -> None:
         config = self._config = configuration.config
         self._configuration = configuration
         self._environ = environ
         self._on_secrets = on_secrets
+        self._on_state = on_state
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
         self._id = token_hex(8)
@@ -109,6 +112,11 @@ class Core:
     def accounts(self) -> Mapping[str, Account]:
         """Every configured account by name."""
         return self._fleet.accounts
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names of those that are to be there."""
+        return self._config.accounts.keys()
 
     @property
     def logbook(self) -> Logbook:
@@ -132,6 +140,10 @@ class Core:
     def now(self) -> float:
         """Return the monotonic clock."""
         return asyncio.get_running_loop().time()
+
+    def attach(self, pipe: Pipe) -> None:
+        """Serve a client of this process; only between `ready` and the end of `run`."""
+        self._control.attach(pipe)
 
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
@@ -334,6 +346,8 @@ class Core:
             retry_in_s=None if retry_at is None else round(max(0.0, retry_at - time.time()), 1),
         )
         self._intake.report(status, platform=account.config.platform)
+        if self._on_state is not None:
+            self._on_state(status)
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
         known = self._fleet.accounts.get(account)
