@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from harness import interpreters
@@ -17,6 +18,9 @@ settings.register_profile(
     "longwire", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("longwire")
+
+# As in `longwire run`, our lines go through structlog, where `capture_logs` finds them.
+structlog.configure()
 
 # Tests started in the background of a shell have SIGINT ignored, and so would every program they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

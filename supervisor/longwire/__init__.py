@@ -5,6 +5,8 @@ in a child belongs to `longwire_connectors`, what goes over the wire to `longwir
 imported.
 """
 
+from typing import TYPE_CHECKING
+
 from longwire_protocol import (
     Accepted,
     BlockedLoopWarning,
@@ -22,6 +24,9 @@ from longwire_protocol import (
     __version__,
 )
 
+if TYPE_CHECKING:
+    from longwire.embedding import Supervisor
+
 __all__ = [
     "Accepted",
     "BlockedLoopWarning",
@@ -33,8 +38,18 @@ __all__ = [
     "Event",
     "LongwireError",
     "RetCode",
+    "Supervisor",
     "SupervisorUnreachable",
     "SyncClient",
     "WouldDeadlock",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what only a host needs when it is asked for: who is a client does not pay for a supervisor."""
+    if name == "Supervisor":
+        from longwire.embedding import Supervisor  # noqa: PLC0415
+
+        return Supervisor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import structlog
 
 from longwire import lifecycle
 from longwire.alarm import Alarm
@@ -20,6 +19,7 @@ from longwire.config import AccountConfig
 from longwire.incarnation import Incarnation, Workplace
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
 from longwire.limits import Excess, Limits, Meter, Recycling
+from longwire.logger import get_logger
 from longwire.manners import Manners
 from longwire.memory import Memory, Notebook
 from longwire.outages import Outages
@@ -30,7 +30,7 @@ from longwire_protocol.event import Bot
 from longwire_protocol.frames import CommandResult
 from longwire_protocol.link import Fault, LinkFailure
 
-_log = structlog.get_logger("longwire.account")
+_log = get_logger("longwire.account")
 
 
 _TOO_LATE = LinkFailure(fault=Fault.OURS, reason="successor_timeout", message="not online in time")

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from longwire.config import Config, Overlay, Secret, SupervisorSettings
 from longwire.configuration import Candidate, Configuration
 from longwire.fleet import Changes
+from longwire.logger import get_logger
 from longwire_protocol.errors import CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.messages import Request
 
-_log = structlog.get_logger("longwire.changes")
+_log = get_logger("longwire.changes")
 
 UNTIL = "supervisor restart"
 """How long a change by command lasts: then the file alone counts."""
@@ -35,6 +35,15 @@ class Reloaded(msgspec.Struct, frozen=True):
     changed: list[str]
     needs_restart: list[str]
     """Keys of `[supervisor]`, as `supervisor.data_dir`, that count at the supervisor's next start only."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What it took to have the accounts that a host wants, by their names."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    unchanged: list[str]
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -103,6 +112,24 @@ class Changer:
             _log.warning("reload_needs_restart", keys=needs_restart)
         _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
         return Reloaded(changes.added, changes.removed, changes.changed, needs_restart)
+
+    async def apply(self, accounts: Mapping[str, Any]) -> Applied:
+        """Have these accounts and no others, by the least change; for a host.
+
+        Args:
+            accounts: their tables by name, as the file would have them; a `Secret` for one that is known.
+
+        Raises:
+            ConfigError: with every mistake found; nothing was changed.
+            CommandError: the supervisor stops.
+        """
+        async with self._turn:
+            candidate = await self._configuration.replaced(accounts)
+            changes = self._adopt(candidate)
+        touched = {*changes.added, *changes.changed}
+        unchanged = [name for name in candidate.config.accounts if name not in touched]
+        _log.info("accounts_applied", **msgspec.structs.asdict(changes), unchanged=len(unchanged))
+        return Applied(changes.added, changes.removed, changes.changed, unchanged)
 
     async def add(self, request: Request) -> Changed:
         """Have one account more, by the request's params `account`, `config` and `secrets`.

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import msgspec
-import structlog
 
 from longwire.childlog import ChildLog
 from longwire.children import ChildrenHub, Peer
@@ -22,6 +21,7 @@ from longwire.health import Health
 from longwire.incident import Incident, Kind
 from longwire.incidents import Incidents
 from longwire.interpreter import protocol_mismatch
+from longwire.logger import get_logger
 from longwire.nursery import Nursery, kind_of
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
@@ -46,7 +46,7 @@ from longwire_protocol.link import Fault, LinkFailure
 from longwire_protocol.redaction import Redactor
 from longwire_protocol.version import CHILD_PROTOCOL
 
-_log = structlog.get_logger("longwire.child")
+_log = get_logger("longwire.child")
 
 _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 """Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""

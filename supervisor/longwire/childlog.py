@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-import structlog
 
+from longwire.logger import get_logger
 from longwire.pacing import TokenBucket
 from longwire_protocol.redaction import Redactor
 
@@ -50,7 +50,7 @@ class ChildLog:
     def __init__(self, fd: int, *, redact: Redactor, context: dict[str, Any]) -> None:
         self._fd: int | None = fd
         self._redact = redact
-        self._log = structlog.get_logger("longwire.child").bind(**context)
+        self._log = get_logger("longwire.child").bind(**context)
         self._loop = asyncio.get_running_loop()
         self._partial = b""
         self._dropped = 0

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from secrets import token_hex
 from typing import Protocol
 
-import structlog
 import zmq
 
+from longwire.logger import get_logger
 from longwire.pacing import TokenBucket
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, new_socket
@@ -24,7 +24,7 @@ from longwire_protocol.codec import BODY_HEADER_BYTES, Decoder, encode, is_body
 from longwire_protocol.errors import FrameError
 from longwire_protocol.frames import FromChild, HandOver, Hello, Stored, ToChild
 
-_log = structlog.get_logger("longwire.children")
+_log = get_logger("longwire.children")
 
 _HIGH_WATER = 1000
 """Frames queued for one child that does not read; far more than it gets in its heartbeat timeout."""

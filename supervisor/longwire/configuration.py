@@ -17,12 +17,13 @@ from longwire.config import Config, Describer, Overlay, from_mapping, parsed
 from longwire.config.files import Files
 from longwire.config.loading import read_config_file
 from longwire.config.overlay import accounts_of, pinned
-from longwire.config.secrets import read_secret_file
+from longwire.config.secrets import Fetched, read_secret_file
 from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import ConfigError, Problem
 from longwire_protocol.threads import in_thread
 
 Specs = Mapping[str, ConnectorSpec]
+Fetch = Callable[[Mapping[str, Any]], Mapping[str, Fetched]]
 
 _CHECK_S = 120.0
 """How long a check may take in all. Its files (`Files`) and interpreters (`Describer`) have shorter bounds of
@@ -63,6 +64,7 @@ class Configuration:
         read: reads the file again; `None` where there is none.
         asker: makes who asks interpreters for their connectors.
         files: reads the files that it names.
+        fetch: asks the host's vaults for what the accounts of a configuration refer to; blocks.
 
     Raises:
         ConfigError: with every mistake found.
@@ -77,23 +79,26 @@ class Configuration:
         read: Callable[[], Mapping[str, Any]] | None = None,
         asker: Callable[[], Asker] = Describer,
         files: Files | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._base = base.absolute()
         self._environ = environ
         self._read = read
         self._asker = asker
         self._files = files or Files()
+        self._fetch = fetch
         self._checks: set[object] = set()
         """Under way, those too for which nobody waits any more."""
         self._present = self._checked(file, Overlay(), asker(), {})
 
     @classmethod
-    def of_file(cls, path: Path, *, environ: Mapping[str, str]) -> Configuration:
+    def of_file(cls, path: Path, *, environ: Mapping[str, str], fetch: Fetch | None = None) -> Configuration:
         """Return that of a TOML file; blocks. Raises ConfigError."""
         files = Files()
         again = partial(parsed, path.absolute(), partial(files.read, read=read_config_file))
         values = parsed(path.absolute())  # by whom it is started, and may be kept waiting
-        return cls(values, base=path.absolute().parent, environ=environ, read=again, files=files)
+        base = path.absolute().parent
+        return cls(values, base=base, environ=environ, read=again, files=files, fetch=fetch)
 
     @property
     def config(self) -> Config:
@@ -152,6 +157,16 @@ class Configuration:
             lambda ask: self._checked(present.file, overlay, ask, dict(present.specs), only=name)
         )
 
+    async def replaced(self, accounts: Mapping[str, Any]) -> Candidate:
+        """Look at these accounts in place of all there are, secrets read again; the rest is as it is.
+
+        Raises:
+            ConfigError: with every mistake found.
+        """
+        present = self._present
+        file = {**present.file, "accounts": accounts}
+        return await self._in_thread(lambda ask: self._checked(file, Overlay(), ask, dict(present.specs)))
+
     def adopt(self, candidate: Candidate) -> None:
         """Have it count."""
         self._present = candidate
@@ -184,6 +199,7 @@ class Configuration:
             specs=describe,
             environ=self._environ,
             read_secret=partial(self._files.read, read=read_secret_file),
+            fetched=None if self._fetch is None else self._fetch(values),
         )
         return Candidate(config, file, overlay, specs)
 

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 import zmq
 
+from longwire.logger import get_logger
 from longwire_protocol.address import ipc_path
-from longwire_protocol.channel import Channel, Sent, Socket, new_socket
+from longwire_protocol.channel import Carrier, Channel, Sent, new_socket
 from longwire_protocol.codec import MAX_REQUEST_BYTES, Decoder, encode
 from longwire_protocol.errors import CommandError, FrameError, FrameTooLarge, RetCode
 from longwire_protocol.messages import (
@@ -34,7 +34,7 @@ from longwire_protocol.messages import (
     ToSupervisor,
 )
 
-_log = structlog.get_logger("longwire.control")
+_log = get_logger("longwire.control")
 
 _HIGH_WATER = 64
 """Frames ZeroMQ queues per client; a batch of events is one frame of up to some 100 KiB."""
@@ -64,6 +64,9 @@ _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 5_000, 30_000
 """ZeroMQ's own heartbeats: they find a frozen client, whose library cannot answer."""
 
 _SATURATED_RETRY_MS = 100
+
+_LOCAL = b""
+"""The routing id of the one client on a pipe."""
 
 
 _numbers = itertools.count(1)
@@ -158,16 +161,29 @@ class Handler(Protocol):
         ...
 
 
+class Pipe(Carrier, Protocol):
+    """The end of a pipe whose other end is a client of this process; see `embedding.pipe.End`."""
+
+    def open(
+        self,
+        receive: Callable[[list[bytes]], None],
+        *,
+        on_writable: Callable[[], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        """Begin to read."""
+        ...
+
+
 class Port:
-    """One endpoint: its socket and the clients on it."""
+    """One endpoint: its socket or pipe and the clients on it."""
 
     def __init__(
         self,
-        socket: Socket,
-        receive: Callable[[Port, list[bytes]], None],
+        carrier: Callable[[Port], Carrier],
         lost: Callable[[ClientPeer], None],
     ) -> None:
-        self.channel = Channel(socket, partial(receive, self), on_writable=self.flush)
+        self.channel = carrier(self)
         self.lost = lost
         self.clients: dict[bytes, ClientPeer] = {}
         self.blocked: set[ClientPeer] = set()
@@ -228,7 +244,28 @@ class Control:
         path = ipc_path(endpoint)
         if path is not None:
             path.chmod(0o600)  # commands are for the same user only; the folder is private as well
-        return Port(socket, self._on_message, self._lost)
+        return Port(
+            lambda port: Channel(socket, partial(self._on_message, port), on_writable=port.flush), self._lost
+        )
+
+    def attach(self, pipe: Pipe) -> None:
+        """Serve a client of this process until the pipe is closed."""
+
+        def open_(port: Port) -> Carrier:
+            pipe.open(
+                lambda parts: self._on_message(port, [_LOCAL, *parts]),
+                on_writable=port.flush,
+                on_closed=partial(self._detach, port),
+            )
+            return pipe
+
+        self._ports.append(Port(open_, self._lost))
+
+    def _detach(self, port: Port) -> None:
+        for client in tuple(port.clients.values()):
+            self._lost(client)
+        if port in self._ports:
+            self._ports.remove(port)
 
     def _on_message(self, port: Port, parts: list[bytes]) -> None:
         routing_id = parts[0]

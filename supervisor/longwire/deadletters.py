@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-import structlog
 
 from longwire.delivery import Cause, DeadEvent, WindowLimits
 from longwire.journal import EventStore, Stored
+from longwire.logger import get_logger
 from longwire_protocol.codec import with_delivery
 
-_log = structlog.get_logger("longwire.deliveries")
+_log = get_logger("longwire.deliveries")
 
 LETTER_PREFIX = "deadletter/"
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Any
 
-import structlog
-
 from longwire.control import ANSWERED, Answered, ClientPeer
 from longwire.deadletteroffice import DeadLetterOffice
 from longwire.deadletters import read_letters
 from longwire.delivery import Filters, Progress, WindowLimits
 from longwire.journal import EventStore, JournalError, Stored
+from longwire.logger import get_logger
 from longwire.replay import Replays
 from longwire.status import SubscriptionStatus
 from longwire.subscriptions import EPHEMERAL, STATE_PREFIX, Gap, Saved, Subscription
@@ -21,7 +20,7 @@ from longwire.wishes import ReplayParams, SubscribeParams, UnsubscribeParams, pa
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Nack, Reply, Request
 
-_log = structlog.get_logger("longwire.deliveries")
+_log = get_logger("longwire.deliveries")
 
 _SAVE_S = 0.1
 """How often progress is put on disk; what a crash may cost in events delivered once more."""

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
-import structlog
 
 from longwire.account import Account, Premises
 from longwire.config import AccountConfig
 from longwire.lifecycle import State
+from longwire.logger import get_logger
 from longwire.memory import Memories, Memory
 
-_log = structlog.get_logger("longwire.fleet")
+_log = get_logger("longwire.fleet")
 
 _STOP_MARGIN_S = 1.0
 """Beyond the longest stop timeout, before whatever is left is left to the kernel."""

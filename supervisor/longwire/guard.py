@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 
 import psutil
-import structlog
 
 from longwire.account import Account
 from longwire.limits import Meter
+from longwire.logger import get_logger
 
-_log = structlog.get_logger("longwire.guard")
+_log = get_logger("longwire.guard")
 
 _ROUND_S = 5.0
 """The least time between two looks at the same child."""

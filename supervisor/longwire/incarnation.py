@@ -9,16 +9,16 @@ import asyncio
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 
 from longwire.apps import Apps, Claim
 from longwire.child import Child, ChildOwner, Yard
 from longwire.config import AccountConfig
+from longwire.logger import get_logger
 from longwire.pacing import ConnectGates, CrowdGate, Turn
 from longwire_protocol.event import Bot
 from longwire_protocol.link import Fault, LinkFailure
 
-_log = structlog.get_logger("longwire.incarnation")
+_log = get_logger("longwire.incarnation")
 
 
 class States(Protocol):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-import structlog
 
 from longwire.incident import Incident, Summary, newest, summary_of, surplus
+from longwire.logger import get_logger
 from longwire_protocol.errors import CommandError, RetCode
 
-_log = structlog.get_logger("longwire.incidents")
+_log = get_logger("longwire.incidents")
 
 FOLDER: Final = "incidents"
 """In the data directory."""

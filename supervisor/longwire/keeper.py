@@ -9,13 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import structlog
-
 from longwire.deliveries import Deliveries
 from longwire.journal import Journal, JournalError
 from longwire.journal.retention import Limits, decide, pages_to_give_back
+from longwire.logger import get_logger
 
-_log = structlog.get_logger("longwire.keeper")
+_log = get_logger("longwire.keeper")
 
 _LOOK_S = 1.0
 """How often the sizes are looked at: how long the journal can grow over its limit, so some 60 MB at most."""

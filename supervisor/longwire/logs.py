@@ -13,44 +13,12 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 
 from longwire.logbook import Logbook
+from longwire.logger import blank, get_logger, redaction
 from longwire.loglimit import LogLimit, topic
-from longwire_protocol.redaction import Redactor
 
-_log = structlog.get_logger("longwire.logs")
+_log = get_logger("longwire.logs")
 
 Format = Literal["console", "json"]
-
-
-class _Redaction:
-    """The processor that blanks secrets and leaves out what is not applicable."""
-
-    def __init__(self) -> None:
-        self._secrets: set[str] = set()
-        self._redact = Redactor()
-
-    def blank(self, secrets: Iterable[str]) -> None:
-        self._secrets.update(secrets)
-        self._redact = Redactor(self._secrets)
-
-    def __call__(
-        self, _logger: Any, _method: str, fields: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        return {key: self._cleaned(value) for key, value in fields.items() if value is not None}
-
-    def _cleaned(self, value: Any) -> Any:
-        """Return plain data, every text of it redacted."""
-        match value:
-            case str():
-                return self._redact(value)
-            case None | bool() | int() | float():
-                return value
-            case dict():
-                known = cast("dict[object, object]", value)
-                return {self._redact(str(key)): self._cleaned(each) for key, each in known.items()}
-            case list() | tuple():
-                return [self._cleaned(each) for each in cast("list[object]", value)]
-            case _:
-                return self._redact(repr(value))
 
 
 class _Stderr:
@@ -82,15 +50,9 @@ class _Bound:
         return {**fields, "left_out": left_out} if left_out else fields
 
 
-_redaction = _Redaction()
 _bound = _Bound()
 
 _SUM_UP_EVERY_S = 10.0
-
-
-def blank(secrets: Iterable[str]) -> None:
-    """Blank these values in the log from now on, beside those known before."""
-    _redaction.blank(secrets)
 
 
 async def keep_count() -> None:
@@ -140,7 +102,7 @@ def configure(*, format_: Format, level: str, logbook: Logbook, secrets: Iterabl
             _bound,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _redaction,
+            redaction,
             _keeper(logbook),
             render,
         ],

@@ -13,17 +13,16 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-import structlog
-
 from longwire.config import AccountConfig
 from longwire.interpreter import environment_for, program_of
 from longwire.lock import lock_account, lock_successor
+from longwire.logger import get_logger
 from longwire.process import Process, spawn
 from longwire.status import TemplateStatus
 from longwire.templates import Kind, Template, TemplateUnfit
 from longwire_protocol.threads import in_thread
 
-_log = structlog.get_logger("longwire.templates")
+_log = get_logger("longwire.templates")
 
 _LOCK_S, _LOCK_LOOK_S = 2.0, 0.02
 """How long the lock of an account is waited for, and how often it is tried: the kernel tells nobody."""

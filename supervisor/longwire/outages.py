@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
-import structlog
 
+from longwire.logger import get_logger
 from longwire.outage import Outage
 from longwire.status import OutageStatus
 from longwire_protocol.link import Fault, LinkFailure
 
-_log = structlog.get_logger("longwire.outages")
+_log = get_logger("longwire.outages")
 
 
 class Member(Protocol):

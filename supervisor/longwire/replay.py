@@ -9,18 +9,17 @@ import asyncio
 from collections.abc import Sequence
 from secrets import token_hex
 
-import structlog
-
 from longwire.control import ClientPeer
 from longwire.delivery import Filters
 from longwire.journal import EventStore, JournalClosed, JournalDamaged, JournalError, Page, Stored
+from longwire.logger import get_logger
 from longwire.subscriptions import EPHEMERAL, event_frames
 from longwire.wishes import ReplayParams
 from longwire_protocol.codec import with_delivery
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Events, Reply, Request
 
-_log = structlog.get_logger("longwire.deliveries")
+_log = get_logger("longwire.deliveries")
 
 _PAGE_EVENTS = 4_000
 """Events read at once: some 10 ms of the reader's thread, so the way to it and back costs little."""

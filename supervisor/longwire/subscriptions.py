@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
-import structlog
 
 from longwire.control import ClientPeer
 from longwire.deadletters import DeadLetter, Letters
 from longwire.delivery import Filters, Progress, Sends, Wanted, Window, WindowLimits
 from longwire.journal import EventStore, JournalDamaged, JournalError, Page, Stored
+from longwire.logger import get_logger
 from longwire.status import SubscriptionStatus
 from longwire_protocol.codec import with_delivery
 from longwire_protocol.messages import Events
 
-_log = structlog.get_logger("longwire.deliveries")
+_log = get_logger("longwire.deliveries")
 
 STATE_PREFIX = "subscription/"
 EPHEMERAL = "~"

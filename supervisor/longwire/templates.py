@@ -14,12 +14,12 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import msgspec
-import structlog
 
 from longwire import procfs
 from longwire.childlog import ChildLog
 from longwire.evidence import progress_s
 from longwire.interpreter import environment_for, install_hint, program_of, protocol_mismatch
+from longwire.logger import get_logger
 from longwire.process import Endowment, Process, spawn
 from longwire.status import TemplateStatus
 from longwire_protocol.forking import (
@@ -39,7 +39,7 @@ from longwire_protocol.forking import (
 from longwire_protocol.redaction import Redactor
 from longwire_protocol.version import CHILD_PROTOCOL
 
-_log = structlog.get_logger("longwire.templates")
+_log = get_logger("longwire.templates")
 
 _WARM_S, _LEAST_WARM_S = 60.0, 5.0
 """How long a template may import, in time of its own progress as a child (`start_timeout_s`); and how long it

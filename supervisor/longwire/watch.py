@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
+from longwire.logger import get_logger
 from longwire.vigil import RunningClock, Stage, Vigil
 
-_log = structlog.get_logger("longwire.watch")
+_log = get_logger("longwire.watch")
 
 _LOOK_S = 0.2
 """The longest time between looks: running time is counted in such steps."""

@@ -232,7 +232,11 @@ async def nothing_is_restarted(longwire: Longwire, before: dict[str, Any]) -> bo
 async def test_d6_no_child_is_killed_for_a_supervisor_that_was_stopped(
     simulator: Simulator, longwire: Longwire
 ) -> None:
-    """Stopped for several heartbeat timeouts; the long form is a soak test."""
+    """Stopped for several heartbeat timeouts; the long form is a soak test.
+
+    Alone: by its code, a bot in a stopped process is silent as long: nothing is read, no ping is sent and
+    nothing is acked. There is no supervisor.
+    """
     await start_both(longwire, simulator)
     await longwire.start()
     await longwire.until_online()

@@ -82,6 +82,11 @@ async def test_g9_a_hundred_fresh_processes_that_start_together_get_none_of_them
 async def test_d6_a_supervisor_that_was_stopped_for_a_minute_kills_nobody(
     simulator: Simulator, longwire: Longwire
 ) -> None:
+    """Twenty children of real SDKs, and not one of them is another afterwards.
+
+    Alone: by its code, a bot in a stopped process is silent as long: nothing is read, no ping is sent and
+    nothing is acked. There is no supervisor.
+    """
     longwire.configure(fleet(simulator.url, each=10))
     await longwire.start()
     await longwire.until_online(deadline_s=ONLINE_S)

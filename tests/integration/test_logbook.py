@@ -24,6 +24,7 @@ from longwire.control import Control
 from longwire.deliveries import Deliveries
 from longwire.logbook import Logbook, LogFile
 from longwire.logbook import file as file_module
+from longwire.logger import get_logger
 from longwire.service import Realm, Service
 from longwire_protocol.client import Client
 from longwire_protocol.errors import CommandError, RetCode
@@ -300,6 +301,7 @@ def own_logging() -> Iterator[None]:
     """What `longwire run` configures is in force for the time of a test alone."""
     yield
     structlog.reset_defaults()
+    structlog.configure()
 
 
 @pytest.mark.usefixtures("own_logging")
@@ -312,7 +314,7 @@ async def test_what_is_logged_is_kept_as_far_as_it_is_shown_and_without_secrets(
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
     logs.configure(format_=format_, level="info", logbook=world.logbook, secrets=["hunter2-secret"])
-    log = structlog.get_logger("test")
+    log = get_logger("test")
     log.debug("not_shown")
     log.info("shown", text="hunter2-secret", deep=[{"hunter2-secret": ("hunter2-secret", None, 1)}])
     log.warning("object", error=OSError("hunter2-secret"), nothing=None)
@@ -337,7 +339,7 @@ async def test_what_is_said_too_often_is_left_out_of_the_log_and_the_logbook_and
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
     logs.configure(format_="json", level="debug", logbook=world.logbook)
-    log = structlog.get_logger("test")
+    log = get_logger("test")
     for _ in range(50):
         log.warning("child_exited", account="acme-lark")
         log.debug("detail", account="acme-lark")

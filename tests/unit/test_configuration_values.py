@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fakes.configuration import one, problems, read, specs_of
-from longwire.config import Secret, from_mapping
-from longwire.config.secrets import MAX_FILE_BYTES, read_secret_file
+from fakes.configuration import BASE, SPECS, one, problems, read, specs_of
+from longwire.config import Config, Secret, from_mapping
+from longwire.config.secrets import MAX_FILE_BYTES, Fetched, UnresolvableSecret, read_secret_file
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
-from longwire_protocol.errors import ConfigError
+from longwire_protocol.errors import ConfigError, Problem
 
 
 class TestValues:
@@ -208,3 +208,34 @@ class TestSecrets:
 
         assert list(found) == ["accounts.a.key", "accounts.b.key"]
         assert "hunter2" not in str(found)
+
+
+class TestVaults:
+    def test_a_reference_stands_for_what_the_vault_gave(self) -> None:
+        config = vaulted({"vault:acme": Secret("s3cret-of-acme")})
+        assert config.accounts["acme"].secret_values() == ("s3cret-of-acme",)
+
+    @pytest.mark.parametrize(
+        ("found", "message"),
+        [
+            (UnresolvableSecret("the host's vault failed: OSError"), "the host's vault failed: OSError"),
+            (Secret(" "), "the secret vault:acme is empty"),
+        ],
+    )
+    def test_what_the_vault_does_not_give_is_a_problem_with_its_place(
+        self, found: Fetched, message: str
+    ) -> None:
+        with pytest.raises(ConfigError) as caught:
+            vaulted({"vault:acme": found})
+        assert caught.value.problems == (Problem("accounts.acme.app_secret", message),)
+
+
+def vaulted(fetched: dict[str, Fetched]) -> Config:
+    account = {"connector": "lark", "app_id": "cli_1", "app_secret": "vault:acme"}
+    return from_mapping(
+        {"accounts": {"acme": account}},
+        base=BASE,
+        specs=lambda _python: SPECS,
+        environ={},
+        fetched=fetched,
+    )

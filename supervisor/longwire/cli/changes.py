@@ -90,7 +90,7 @@ def _read_secret(given: str) -> tuple[str, str]:
     if source == STDIN:
         return key, _stdin().rstrip("\r\n")
     try:
-        secret = resolve(source, base=Path.cwd(), environ=os.environ, read_file=read_secret_file)
+        secret = resolve(source, base=Path.cwd(), environ=os.environ, read_file=read_secret_file, fetched={})
     except UnresolvableSecret as exc:
         raise click.UsageError(f"--secret: {key}: {exc}") from None
     return key, secret.reveal()

@@ -12,15 +12,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 import click
-import structlog
 
 from longwire import logs
 from longwire.configuration import Configuration
+from longwire.core import Core
 from longwire.logbook import Logbook
-from longwire.supervisor import Supervisor
+from longwire.logger import blank, get_logger
 from longwire_protocol.errors import CommandError, ConfigError
 
-_log = structlog.get_logger("longwire.supervisor")
+_log = get_logger("longwire.supervisor")
 
 
 @click.command()
@@ -60,7 +60,7 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
 def _spare_the_collector() -> None:
     """Look for reference cycles less often: nearly all that is made are events, in none (4 %, measured).
 
-    Here and not in `Supervisor`, because it is the whole process's setting, and a host has its own.
+    Here and not in `Core`, because it is the whole process's setting, and a host has its own.
     """
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
@@ -73,7 +73,7 @@ def _leave(_number: int, _frame: object) -> None:
 
 async def _run(configuration: Configuration, logbook: Logbook, early: Collection[int]) -> None:
     """Run it; `early` are the signals that came before."""
-    supervisor = Supervisor(configuration, environ=os.environ, logbook=logbook, on_secrets=logs.blank)
+    supervisor = Core(configuration, environ=os.environ, logbook=logbook, on_secrets=blank)
     loop = asyncio.get_running_loop()
     hangups = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
@@ -94,7 +94,7 @@ async def _run(configuration: Configuration, logbook: Logbook, early: Collection
             logs.sum_up(is_last=True)
 
 
-async def _reload(supervisor: Supervisor, hangups: asyncio.Event) -> None:
+async def _reload(supervisor: Core, hangups: asyncio.Event) -> None:
     """Read the file again at each SIGHUP; one with mistakes changes nothing."""
     while True:
         await hangups.wait()

@@ -59,15 +59,17 @@ def from_mapping(
     specs: Describe,
     environ: Mapping[str, str],
     read_secret: Callable[[Path], str] = secrets.read_secret_file,
+    fetched: Mapping[str, secrets.Fetched] | None = None,
 ) -> Config:
     """Return the configuration in a mapping of the same shape as the file.
 
-    `base` is the folder from which relative paths count; the rest is as for `load`.
+    `base` is the folder from which relative paths count, `fetched` what references into a host's vault stand
+    for; the rest is as for `load`.
 
     Raises:
         ConfigError: with every mistake found.
     """
-    sources = Sources(base.absolute(), environ, read_secret)
+    sources = Sources(base.absolute(), environ, read_secret, fetched or {})
     return _checked(values, specs=specs, sources=sources, path=None)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from longwire.config import secrets
-from longwire.config.secrets import Secret, UnresolvableSecret
+from longwire.config.secrets import Fetched, Secret, UnresolvableSecret
 from longwire.config.tables import Invalid, Table, convert
 from longwire_protocol.declaration import ConnectorSpec, OptionSpec
 
@@ -25,6 +25,8 @@ class Sources(msgspec.Struct, frozen=True):
     """The folder from which relative paths count."""
     environ: Mapping[str, str]
     read_file: Callable[[Path], str]
+    fetched: Mapping[str, Fetched] = {}
+    """What references into a host's vault stand for."""
 
 
 def account_options(table: Table, spec: ConnectorSpec, sources: Sources) -> dict[str, object]:
@@ -67,7 +69,11 @@ def _secret(table: Table, option: OptionSpec, sources: Sources) -> Secret | None
         return None
     try:
         secret = secrets.resolve(
-            written, base=sources.base, environ=sources.environ, read_file=sources.read_file
+            written,
+            base=sources.base,
+            environ=sources.environ,
+            read_file=sources.read_file,
+            fetched=sources.fetched,
         )
         convert(secret.reveal(), kind_of(option))
     except UnresolvableSecret as exc:

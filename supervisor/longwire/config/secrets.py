@@ -52,12 +52,22 @@ def is_variable(text: str) -> bool:
     return text.startswith(ENV) and _VARIABLE.fullmatch(text.removeprefix(ENV)) is not None
 
 
+Fetched = Secret | UnresolvableSecret
+"""What a reference into a host's vault stands for, or why that is not known."""
+
+
 def resolve(
-    written: str | Secret, *, base: Path, environ: Mapping[str, str], read_file: Callable[[Path], str]
+    written: str | Secret,
+    *,
+    base: Path,
+    environ: Mapping[str, str],
+    read_file: Callable[[Path], str],
+    fetched: Mapping[str, Fetched],
 ) -> Secret:
     """Return the secret that `env:NAME`, `file:PATH` (relative to `base`) or the text itself stands for.
 
-    A `Secret` stands for itself, whatever its text looks like.
+    A `Secret` stands for itself, whatever its text looks like; a text that is a key of `fetched` for what is
+    there.
 
     The newlines at a file's end are no part of it.
 
@@ -66,6 +76,8 @@ def resolve(
     """
     if isinstance(written, Secret):
         value, where = written.reveal(), "the secret"
+    elif (found := fetched.get(written)) is not None:
+        value, where = _of_vault(found), f"the secret {written}"
     elif written.startswith(ENV):
         value, where = _from_environment(written, environ)
     elif written.startswith(FILE):
@@ -75,6 +87,12 @@ def resolve(
     if not value.strip():
         raise UnresolvableSecret(f"{where} is empty")
     return Secret(value)
+
+
+def _of_vault(found: Fetched) -> str:
+    if isinstance(found, UnresolvableSecret):
+        raise found
+    return found.reveal()
 
 
 def _from_environment(written: str, environ: Mapping[str, str]) -> tuple[str, str]:

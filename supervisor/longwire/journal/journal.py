@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
-import structlog
 
 from longwire.journal.checksums import Damaged
 from longwire.journal.commands import read_ended, read_last_number, read_one, read_open
@@ -23,11 +22,12 @@ from longwire.journal.retention import Holdings
 from longwire.journal.schema import open_for_writing
 from longwire.journal.store import Store
 from longwire.journal.writer import Batch, Group, Job, Writer
+from longwire.logger import get_logger
 from longwire_protocol.errors import ConfigError, Problem
 
 T = TypeVar("T")
 
-_log = structlog.get_logger("longwire.journal")
+_log = get_logger("longwire.journal")
 
 _encode = msgspec.msgpack.Encoder().encode
 

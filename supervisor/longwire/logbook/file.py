@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
 import msgspec
-import structlog
 
 from longwire.logbook.book import Logbook
 from longwire.logbook.ring import MAX_BYTES, Line, Speaker
+from longwire.logger import get_logger
 
-_log = structlog.get_logger("longwire.logbook")
+_log = get_logger("longwire.logbook")
 
 LOG: Final = "log.jsonl"
 """The file in the data directory."""

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ from typing import Literal
 
 import msgspec
 import psutil
-import structlog
 import zmq
 
 from longwire.account import Account, Premises
@@ -30,7 +29,7 @@ from longwire.child import Yard
 from longwire.children import ChildrenHub
 from longwire.config import Config
 from longwire.configuration import Configuration
-from longwire.control import Control
+from longwire.control import Control, Pipe
 from longwire.deliveries import Deliveries
 from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
@@ -44,6 +43,7 @@ from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
 from longwire.logbook import LOG, Logbook, LogFile
+from longwire.logger import get_logger
 from longwire.manners import Manners
 from longwire.memory import MEMORY_PREFIX, Memory
 from longwire.nursery import Nursery, kind_of
@@ -52,13 +52,13 @@ from longwire.outbox import Outbox
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
-from longwire.status import Status, SupervisorStatus
+from longwire.status import AccountStatus, Status, SupervisorStatus
 from longwire.watch import Watch
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.errors import AddressError, CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.version import __version__
 
-_log = structlog.get_logger("longwire.supervisor")
+_log = get_logger("longwire.supervisor")
 
 _JOURNAL_CLOSE_S = 1.0
 """How long a stop waits for a disk that does not write: what is left of 5 s after the children's 3 s."""
@@ -75,7 +75,7 @@ class _Done(Exception):
     """Everything is down: raised in the task group, it ends what still waits, e.g. for a stuck disk."""
 
 
-class Supervisor:
+class Core:
     """Runs the accounts of a configuration.
 
     Args:
@@ -83,6 +83,7 @@ class Supervisor:
         environ: what the children's environment is chosen from.
         logbook: gets the lines of this process's log; in a host with a log of its own it stays empty.
         on_secrets: told the secrets of each configuration before they are used, to keep them out of a log.
+        on_state: told after each change of an account's state; must not wait.
     """
 
     def __init__(
@@ -92,11 +93,13 @@ class Supervisor:
         environ: Mapping[str, str],
         logbook: Logbook | None = None,
         on_secrets: Callable[[Iterable[str]], None] | None = None,
+        on_state: Callable[[AccountStatus], None] | None = None,
     ) -> None:
         config = self._config = configuration.config
         self._configuration = configuration
         self._environ = environ
         self._on_secrets = on_secrets
+        self._on_state = on_state
         self._logbook = logbook or Logbook()
         self._logbook.tenants = _tenants(config)
         self._id = token_hex(8)
@@ -110,6 +113,11 @@ class Supervisor:
     def accounts(self) -> Mapping[str, Account]:
         """Every configured account by name."""
         return self._fleet.accounts
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names of those that are to be there."""
+        return self._config.accounts.keys()
 
     @property
     def logbook(self) -> Logbook:
@@ -133,6 +141,10 @@ class Supervisor:
     def now(self) -> float:
         """Return the monotonic clock."""
         return asyncio.get_running_loop().time()
+
+    def attach(self, pipe: Pipe) -> None:
+        """Serve a client of this process; only between `ready` and the end of `run`."""
+        self._control.attach(pipe)
 
     def stop(self) -> None:
         """Begin to stop; `run` returns when everything is down."""
@@ -341,6 +353,8 @@ class Supervisor:
             retry_in_s=None if retry_at is None else round(max(0.0, retry_at - time.time()), 1),
         )
         self._intake.report(status, platform=account.config.platform)
+        if self._on_state is not None:
+            self._on_state(status)
 
     def _counted(self, account: str, events: int, duplicates: int) -> None:
         known = self._fleet.accounts.get(account)

@@ -1,0 +1,194 @@
+"""The thread and loop of an embedded core: started, asked for things from other threads, ended.
+
+Nothing is taken from the host: the loop is made here, whatever event-loop policy is set, and off the main
+thread there are no signal handlers. It is a daemon thread, so that a host that ends without a stop does end;
+as its main thread ends, the children are still taken down in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import concurrent.futures.thread  # its function for the end is to be registered before ours
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from longwire.core import Core
+from longwire.embedding.client import Block, LocalClient
+from longwire.embedding.outcome import Outcome
+from longwire.embedding.pipe import End, pipe
+from longwire.logger import get_logger, keeper
+from longwire_protocol.errors import SupervisorUnreachable
+
+_log = get_logger("longwire.supervisor")
+
+T = TypeVar("T")
+
+STOP_MARGIN_S = 10.0
+"""Beyond the accounts' own stop timeouts: the journal's last write and a crowded machine. Who waits so long
+in vain is told so, and the kernel ends the children with the process."""
+
+
+class CoreThread:
+    """Runs one core. Every method but `start` may be called from any thread but its own.
+
+    Args:
+        make_core: makes it, on this thread and its loop; may block.
+    """
+
+    def __init__(self, make_core: Callable[[], Core]) -> None:
+        self._make_core = make_core
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="longwire", daemon=True)
+        self._lock = threading.Lock()
+        self._is_open = False
+        """Whether the loop takes what other threads ask for."""
+        self._is_stopped = False
+        self.ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """Settled when clients can connect, or when it could not be started."""
+        self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """Settled when everything is down; with the error that took it down, if one did."""
+
+    def start(self) -> None:
+        """Begin; `ready` tells the outcome."""
+        _running.add(self)
+        self._thread.start()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process started it: threads do not come along into a fork."""
+        return self._pid == os.getpid()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it takes what it is asked for."""
+        return self.is_ours and self._is_open
+
+    def stop(self) -> None:
+        """Begin to stop, also in the middle of the start; `ended` tells when everything is down."""
+        self._refuse_in_fork()
+        with self._lock:
+            self._is_stopped = True
+            if self._is_open:
+                self._loop.call_soon_threadsafe(self._core.stop)
+
+    def ask(self, work: Callable[[Core], Coroutine[Any, Any, T]]) -> Outcome[T]:
+        """Have something done on the core's loop.
+
+        Raises:
+            SupervisorUnreachable: it does not run.
+        """
+        self._refuse_in_fork()
+        with self._lock:
+            self._refuse_unless_open()
+            context = self._context.copy()  # not the caller's
+            future = context.run(asyncio.run_coroutine_threadsafe, self._done(work), self._loop)
+        return Outcome(future, thread=self._thread)
+
+    def client(self, block: Block | None) -> LocalClient:
+        """Return a client for a loop of this process.
+
+        Raises:
+            SupervisorUnreachable: it does not run.
+        """
+        self._refuse_in_fork()
+        with self._lock:
+            self._refuse_unless_open()
+        return LocalClient(self._join, block=block)
+
+    async def call(self, method: str, params: dict[str, Any] | None, **options: Any) -> Any:
+        """Ask as a client does, on the core's own loop."""
+        return await self._client.call(method, params, **options)
+
+    def _join(self, end: End) -> None:
+        self._refuse_in_fork()
+        with self._lock:
+            self._refuse_unless_open()
+            _, ours = pipe(end, End(self._loop, self._context))
+            self._loop.call_soon_threadsafe(self._core.attach, ours, context=self._context)
+
+    def _refuse_in_fork(self) -> None:
+        """Before the lock is touched: whoever held it may not be here."""
+        if not self.is_ours:
+            text = (
+                f"the supervisor belongs to process {self._pid}, of which this is a fork; start another here"
+            )
+            raise SupervisorUnreachable(text)
+
+    def _refuse_unless_open(self) -> None:
+        if not self._is_open:
+            raise SupervisorUnreachable("the supervisor does not run")
+
+    async def _done(self, work: Callable[[Core], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await work(self._core)
+        except asyncio.CancelledError:
+            if self._is_open:
+                raise  # whoever asked gave it up
+            raise SupervisorUnreachable("the supervisor has ended meanwhile") from None
+
+    # On its own thread.
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                self._core = self._make_core()
+                runner.run(self._live())
+        except BaseException as error:  # noqa: BLE001  # the edge of a thread: whoever started it gets it
+            self._settle(error)
+        else:
+            self._settle(None)
+        finally:
+            _running.discard(self)
+
+    def _settle(self, error: BaseException | None) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error or SupervisorUnreachable("the supervisor was stopped"))
+            self.ended.set_result(None)
+        elif error is None:
+            self.ended.set_result(None)
+        else:
+            _log.critical("supervisor_died", text=repr(error))
+            self.ended.set_exception(error)
+
+    async def _live(self) -> None:
+        keeper.set(self._core.logbook.keep)
+        self._loop, self._context = asyncio.get_running_loop(), copy_context()
+        async with Block() as block:
+            self._client = LocalClient(self._join, block=block)
+            try:
+                await self._core.run(ready=self._is_up)
+            finally:
+                with self._lock:
+                    self._is_open = False
+                await asyncio.sleep(0)  # what was asked for until now has begun, and is told
+
+    def _is_up(self) -> None:
+        with self._lock:
+            self._is_open = True
+            if self._is_stopped:
+                self._core.stop()
+        self.ready.set_result(None)
+
+
+_running: weakref.WeakSet[CoreThread] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    """Take down what a host left running, as it ends; not what a fork of it inherited."""
+    running = [thread for thread in list(_running) if thread.is_ours]
+    for thread in running:
+        thread.stop()
+    with suppress(Exception):
+        concurrent.futures.wait([thread.ended for thread in running], timeout=STOP_MARGIN_S)
+
+
+# Not `atexit`: by then executors are shut, and from Python 3.12 on no thread can be started; a stop needs
+# both. What was registered last is called first.
+getattr(threading, "_register_atexit", atexit.register)(_stop_all)

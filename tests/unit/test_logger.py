@@ -1,0 +1,82 @@
+"""Where lines of the supervisor go in a host that has set up its own logging, or none."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from longwire import logger
+from longwire.logger import get_logger
+
+ROOT = Path(__file__).parents[2] / "supervisor" / "longwire"
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+    structlog.configure()  # as for every other test
+
+
+def test_without_structlog_a_line_goes_to_the_standard_tree(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="longwire"):
+        get_logger("longwire.test").info("account_state", account="acme", nothing=None, text="100 %s")
+        get_logger("longwire.test").debug("too_quiet")
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("longwire.test", "INFO")
+    assert record.getMessage() == "account_state account='acme' text='100 %s'"
+    assert vars(record)["longwire"] == {"event": "account_state", "account": "acme", "text": "100 %s"}
+    assert not structlog.is_configured()
+
+
+def test_a_secret_is_blanked_for_the_host_too(caplog: pytest.LogCaptureFixture) -> None:
+    logger.blank(["hunter2-in-a-host"])
+    log = get_logger("longwire.test").bind(account="acme")
+    try:
+        int("hunter2-in-a-host")
+    except ValueError:
+        log.exception("failed", deep=[{"of": ("hunter2-in-a-host", object)}])
+    assert "hunter2" not in caplog.text
+    assert "ValueError: invalid literal for int()" in caplog.text
+
+
+def test_a_host_with_structlog_gets_the_line_through_its_own_processors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def see(_logger: Any, method: str, fields: Any) -> Any:
+        seen.append({"method": method, **fields})
+        raise structlog.DropEvent
+
+    logger.blank(["hunter2-in-a-host"])
+    log = get_logger("longwire.test")
+    structlog.configure(processors=[see])
+    log.warning("said", text="hunter2-in-a-host")
+    assert seen == [{"method": "warning", "event": "said", "text": "[redacted]"}]
+    assert not caplog.records
+
+
+def test_lines_are_kept_for_the_supervisor_that_says_them() -> None:
+    kept: list[Any] = []
+    token = logger.keeper.set(kept.append)
+    try:
+        get_logger("longwire.test").info("said", account="acme")
+        get_logger("longwire.test").debug("not_kept")
+    finally:
+        logger.keeper.reset(token)
+    get_logger("longwire.test").info("of_another")
+    assert [(line["event"], line["level"], line["account"]) for line in kept] == [("said", "info", "acme")]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_speaks_past_the_hosts_settings(path: Path) -> None:
+    own = path.name in {"logs.py", "logger.py"}
+    assert own or not re.search(r"structlog\.get_logger|import structlog", path.read_text(encoding="utf-8"))
