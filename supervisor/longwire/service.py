@@ -108,7 +108,7 @@ class Service:
         method = self._methods.get(request.method)
         if method is not None:
             return await method(client, request, deadline_s)
-        if any(request.method in account.config.methods for account in self._realm.accounts.values()):
+        if any(_is_known(request.method, account) for account in self._realm.accounts.values()):
             return await self._platform(request, deadline_s)
         raise CommandError(RetCode.UNKNOWN_METHOD, f"no method {request.method!r}; see get_supported")
 
@@ -148,6 +148,7 @@ class Service:
         return {
             "methods": sorted(self._methods),
             "connectors": {name: sorted(methods) for name, methods in sorted(known.items())},
+            "details": {a.config.connector: a.config.supported for a in self._realm.accounts.values()},
         }
 
     async def _logs_tail(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
@@ -259,6 +260,10 @@ class Service:
 
     async def _platform(self, request: Request, deadline_s: float) -> Any:
         account = self._account(request)
+        if (reason := account.config.supported.missing.get(request.method)) is not None:
+            raise CommandError(
+                RetCode.UNSUPPORTED, f"{account.config.platform} has no {request.method}: {reason}"
+            )
         if request.method not in account.config.methods:
             raise CommandError(
                 RetCode.UNKNOWN_METHOD,
@@ -293,6 +298,10 @@ class Service:
         scope = (*whose, request.method, request.idempotency_key)
         # A digest, as they may hold secrets, which nobody needs here for a day.
         return await self._once.run(scope, hashlib.blake2b(encoded).digest(), act)
+
+
+def _is_known(method: str, account: Account) -> bool:
+    return method in account.config.methods or method in account.config.supported.missing
 
 
 def _data(result: CommandResult) -> Any:
