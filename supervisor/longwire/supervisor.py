@@ -217,12 +217,13 @@ class Supervisor:
             await self._incidents.open()
         tasks.create_task(self._incidents.run(), name="incidents")
         yard = Yard(hub, watch, nursery, self._incidents)
-        self._outbox = await self._open_outbox(tasks)
+        self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, tasks, wall=time.time())
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
             report=self._account_changed,
         )
+        await self._outbox.open()
         with _as_problem("supervisor.endpoint"):
             for path in self._socket_files():
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -290,11 +291,6 @@ class Supervisor:
             outages=self._outages,
             queued=self._outbox.queued,
         )
-
-    async def _open_outbox(self, tasks: asyncio.TaskGroup) -> Outbox:
-        outbox = Outbox(self._journal, lambda: self._fleet.accounts, tasks, wall=time.time())
-        await outbox.open()
-        return outbox
 
     def _connect_gates(self) -> ConnectGates:
         settings = self._config.supervisor

@@ -388,6 +388,34 @@ async def test_after_a_kill_what_was_under_way_and_cannot_be_told_is_uncertain_a
     assert world.account.texts == ["a"]
 
 
+async def test_the_platforms_limits_hold_over_a_restart(world: World) -> None:
+    world.account = Account(Config(rates=Rates(app=(Rate(2, 60.0),))))
+    async with world.running():
+        for text in ("a", "b"):
+            assert (await world.send(text)).state is State.DONE
+    async with world.running():
+        assert (await world.send("c", deadline_s=0.3)).state is State.EXPIRED
+    assert world.account.texts == ["a", "b"]
+
+
+async def test_what_is_late_when_the_supervisor_comes_back_ends_though_its_account_is_gone(
+    world: World,
+) -> None:
+    async with world.killed_later():
+        world.account.is_up = False
+        command = await world.send("a", wait_s=0)
+    world.is_known = False
+    async with world.running(wall=time.time() + 3600) as outbox:
+
+        async def has_ended() -> bool:
+            return outbox.status().expired == 1 and outbox.status().oldest_age_s is None
+
+        await until(has_ended, what="it has expired")
+        found = await outbox.find(command.receipt)
+        assert found is not None
+        assert found.state is State.EXPIRED
+
+
 async def test_a_stop_lets_nobody_wait_and_leaves_the_queue_for_the_next_start(world: World) -> None:
     async with world.running() as outbox:
         world.account.is_up = False

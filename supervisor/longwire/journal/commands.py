@@ -23,6 +23,9 @@ MOST = 100_000
 _SLICE = 200
 """Rows forgotten by one commit at most, beyond as many as it adds: 1 ms."""
 
+MOST_ENDED = 2_000
+"""Rows that are read of those that ended lately: what Lark takes of two apps in a minute."""
+
 _LOOK_S = 1.0
 """Commits of events look this often for what is to be forgotten; 100,000 events/s are hundreds of commits."""
 
@@ -114,6 +117,19 @@ def read_open(connection: sqlite3.Connection) -> list[CommandRow]:
             f"SELECT {_COLUMNS} FROM commands WHERE ended_at IS NULL ORDER BY number"  # noqa: S608
         )
     ]
+
+
+def read_ended(connection: sqlite3.Connection, *, since: float) -> list[CommandRow]:
+    """Return the commands that ended since this time, the newest `MOST_ENDED` of them, in their order.
+
+    Raises:
+        Damaged: one is not what was stored.
+    """
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM commands WHERE ended_at > ? ORDER BY ended_at DESC, number DESC LIMIT ?",  # noqa: S608
+        (since, MOST_ENDED),
+    )
+    return [_row(found) for found in rows][::-1]
 
 
 def read_last_number(connection: sqlite3.Connection) -> int:

@@ -72,6 +72,10 @@ class EventStore(Protocol):
         """Return the highest number there is (0 if none), and the commands that have not ended, in order."""
         ...
 
+    async def ended_commands(self, *, since: float) -> list[CommandRow]:
+        """Return the commands that ended since this time (Unix seconds), the newest of them, in order."""
+        ...
+
     async def find_command(
         self, *, receipt: str | None = None, scope: bytes | None = None
     ) -> CommandRow | None:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from longwire.journal.checksums import Damaged
-from longwire.journal.commands import read_last_number, read_one, read_open
+from longwire.journal.commands import read_ended, read_last_number, read_one, read_open
 from longwire.journal.errors import JournalClosed, JournalDamaged, JournalSaturated
 from longwire.journal.reader import Reader, read_holdings, read_page, read_states, resolve
 from longwire.journal.records import Arrivals, CommandRow, Commit, JournalSettings, Page, Stored
@@ -183,6 +183,15 @@ class Journal:
             raise
 
     # Commands.
+
+    async def ended_commands(self, *, since: float) -> list[CommandRow]:
+        """Return the commands that ended since this time (Unix seconds), the newest of them, in that order.
+
+        Raises:
+            JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
+        """
+        self._refuse_if_closing()
+        return await self._reader.run(partial(read_ended, since=since))
 
     async def open_commands(self) -> tuple[int, list[CommandRow]]:
         """Return the highest number there is (0 if none), and the commands that have not ended, in order.

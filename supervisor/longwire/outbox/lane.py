@@ -91,6 +91,7 @@ class Lane:
         self._rates = rates
         self._queue = _queue(rates)
         self._entries: dict[int, Entry] = {}
+        self._counted: list[tuple[str, float]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -105,8 +106,15 @@ class Lane:
         if rates == self._rates or self._queue.in_flight:
             return
         self._rates, self._queue = rates, _queue(rates)
+        for chat, at in self._counted:
+            self._queue.count(chat, at)
         for entry in self._entries.values():
             self._queue.restore(_item(entry.command))
+
+    def count(self, chat: str, at: float) -> None:
+        """Count a request of an earlier supervisor; in the order of their times, before any other call."""
+        self._counted.append((chat, at))
+        self._queue.count(chat, at)
 
     def put(self, entry: Entry, now: float) -> None:
         """Give a new command its place.

@@ -54,6 +54,9 @@ takes a second, and it has to be written."""
 _ROUNDING_S = 0.001
 """A deadline in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century."""
 
+_RECENT_S = 60.0
+"""How far back a start looks for what was sent: the longest window of a platform's limits."""
+
 _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
 
@@ -112,6 +115,7 @@ class Outbox:
             JournalError: it cannot be read.
         """
         self._number, rows = await self._journal.open_commands()
+        await self._count_recent()
         for row in rows:
             self._resume(from_row(row), size_bytes=len(row.body))
         if rows:
@@ -295,6 +299,13 @@ class Outbox:
         for entry in self._entries.values():
             entry.timer.set(None, _nothing)
 
+    async def _count_recent(self) -> None:
+        """Let the platform's limits hold over a restart: what was just sent counts."""
+        for row in await self._journal.ended_commands(since=self.now() - _RECENT_S):
+            command = from_row(row)
+            if command.attempts and command.ended_at is not None:
+                self._lane(command, Rates()).count(command.chat, command.ended_at)
+
     def _resume(self, command: Command, *, size_bytes: int) -> None:
         entry = Entry(command, size_bytes=size_bytes)
         entry.is_written = True
@@ -302,6 +313,8 @@ class Outbox:
         self._hold(entry)
         if command.state is State.UNDER_WAY:
             self._conclude(entry, _SUPERVISOR_LOST)
+        if command.attempts:  # nobody knows when the platform saw it
+            self._lane(command, Rates()).count(command.chat, self.now())
         if not entry.command.has_ended:
             self._lane(command, Rates()).restore(entry)
 
