@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from longwire_protocol.declaration import Rates
+from longwire_protocol.declaration import Rates, Supported
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot, Event
 from longwire_protocol.link import LinkFailure
@@ -55,6 +55,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     again, and has no second effect; 0 where it cannot."""
     rates: Rates = Rates()
     """What the platform publishes of its limits for commands."""
+    supported: Supported = Supported()
+    """What the commands take, and what the platform lacks."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,6 +138,7 @@ def spec(name: str, declaration: Declaration, *, distribution: str | None = None
         link_burst=declaration.link_burst,
         repeat_window_s=declaration.repeat_window_s,
         rates=declaration.rates,
+        supported=declaration.supported,
     )
 
 

@@ -86,6 +86,21 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """For each chat of it."""
 
 
+class Supported(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a connector's commands can do, for clients that ask before they try (`get_supported`)."""
+
+    contents: dict[str, tuple[str, ...]] = {}
+    """By command, the kinds of content it takes: `text`, `markdown`, a type of segment, `card`, `stream`."""
+    limits: dict[str, int] = {}
+    """Sizes and lengths, named with their units: `image_bytes`, `text_bytes`."""
+    missing: dict[str, str] = {}
+    """Commands of the protocol that the platform has nothing for, each with the reason or what to do instead;
+    they are answered with `UNSUPPORTED`."""
+    unrepeatable: tuple[str, ...] = ()
+    """Commands that may have a second effect when they are carried out again with the same key within
+    `repeat_window_s`; of all others the platform recognises the repetition, or it changes nothing."""
+
+
 class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A connector, or why there is none under this name."""
 
@@ -109,6 +124,7 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     link_burst: int | None = None
     repeat_window_s: float = 0.0
     rates: Rates = Rates()
+    supported: Supported = Supported()
 
 
 class Description(msgspec.Struct, frozen=True):

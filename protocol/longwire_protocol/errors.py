@@ -100,6 +100,7 @@ class RetCode(IntEnum):
     BAD_REQUEST = 10001  # the frame is a request, but not one that makes sense here
     UNKNOWN_METHOD = 10002  # `get_supported` lists the known ones
     BAD_PARAM = 10003  # the message names the parameter
+    UNSUPPORTED = 10004  # the platform has no such thing; the message says what to do instead
     UNKNOWN_ACCOUNT = 10005  # no account of that name in the configuration
     IDEMPOTENCY_CONFLICT = 10006  # the same idempotency key with other parameters
     SUBSCRIPTION_CONFLICT = 10007  # the subscription exists with other filters

@@ -43,6 +43,8 @@ def course(method: str, params: Mapping[str, Any], *, has_key: bool) -> Course:
         params: as the client gave them.
         has_key: whether the client gave an idempotency key.
     """
+    if method == "card.update" and _is_passing(params):
+        return Course.DIRECT  # the next text says more, and must not stand in line behind this one
     known = COURSES.get(method)
     if known is not None:
         return known
@@ -50,6 +52,17 @@ def course(method: str, params: Mapping[str, Any], *, has_key: bool) -> Course:
         return Course.ONCE
     is_read = str(params.get("method", "")).upper() == "GET"
     return Course.ONCE if method == "platform.call" and not is_read else Course.DIRECT
+
+
+def _is_passing(params: Mapping[str, Any]) -> bool:
+    """Return whether this shows a text that goes on growing."""
+    match params.get("stream"):
+        case {"final": True}:
+            return False
+        case {**_stream}:
+            return True
+        case _:
+            return False
 
 
 _PLACES = ("chat", "user", "reply_to", "message_id")

@@ -40,6 +40,10 @@ class PlatformCommands:
             TimeoutError: it could not even be written down by its deadline.
         """
         account = self._account_of(request)
+        if (reason := account.config.supported.missing.get(request.method)) is not None:
+            raise CommandError(
+                RetCode.UNSUPPORTED, f"{account.config.platform} has no {request.method}: {reason}"
+            )
         if request.method not in account.config.methods:
             raise CommandError(
                 RetCode.UNKNOWN_METHOD,

@@ -116,7 +116,7 @@ class Service:
         if self._platform.is_about_receipt(request):
             async with asyncio.timeout(deadline_s):
                 return await self._platform.get(request)
-        if any(request.method in account.config.methods for account in self._realm.accounts.values()):
+        if any(_is_known(request.method, account) for account in self._realm.accounts.values()):
             return await self._platform.carry_out(client, request, deadline_s=deadline_s)
         raise CommandError(RetCode.UNKNOWN_METHOD, f"no method {request.method!r}; see get_supported")
 
@@ -156,6 +156,7 @@ class Service:
         return {
             "methods": sorted(self._methods),
             "connectors": {name: sorted(methods) for name, methods in sorted(known.items())},
+            "details": {a.config.connector: a.config.supported for a in self._realm.accounts.values()},
         }
 
     async def _logs_tail(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
@@ -285,3 +286,7 @@ class Service:
         scope = (*whose, request.method, request.idempotency_key)
         # A digest, as they may hold secrets, which nobody needs here for a day.
         return await self._once.run(scope, hashlib.blake2b(encoded).digest(), act)
+
+
+def _is_known(method: str, account: Account) -> bool:
+    return method in account.config.methods or method in account.config.supported.missing

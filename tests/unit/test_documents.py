@@ -50,6 +50,7 @@ NOT_IN_THE_FILE = {
     "link_burst",
     "repeat_window_s",
     "rates",
+    "supported",
     "settings",
     "options",
 }

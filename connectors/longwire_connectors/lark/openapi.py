@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
 from longwire_connectors.http import MAX_BODY_BYTES, TOTAL_S, Download, Http, Part, Reply
 from longwire_connectors.lark.options import LarkOptions
-from longwire_connectors.lark.outgoing import message_request
+from longwire_connectors.lark.refusals import LIMITED_CODES, TOKEN_CODES, refusal_data
 from longwire_connectors.unanswered import SERVER_ERROR, broken_inside, unanswered
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.redaction import Redactor
@@ -20,11 +19,6 @@ from longwire_protocol.redaction import Redactor
 DEFAULT_LIMIT_S = 1.0
 """To wait where the platform limits and does not say for how long; its limits count per second or minute."""
 TOO_MANY_REQUESTS = 429
-
-LIMITED_CODES = frozenset({99991400, 230020, 11232})
-"""Of the gateway, of one chat, of the tenant's messages (`docs/platforms.md` 1.6)."""
-TOKEN_CODES = frozenset({99991661, 99991663, 99991664, 99991668})
-"""Missing, invalid or expired access tokens; only 99991663 is named in public code for this call."""
 
 _NOT_A_SUCCESS = 300
 _LONGEST_TEXT = 300
@@ -43,18 +37,6 @@ class OpenApi:
         self._options = options
         self._redact = Redactor((options.app_secret,))
         self._token = AccessToken(self._fetch_token)
-
-    async def send_message(self, params: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
-        """Send what `message.create` asks for and return `{"message_id": ...}`."""
-        request = message_request(params)
-        # The platform drops repeats for an hour, so whoever knows the key may ask again.
-        body = {**request.body, "uuid": key or str(uuid.uuid4())}
-        answer = await self.request("POST", request.path, query=request.query, body=body)
-        match answer.get("data"):
-            case {"message_id": str(message_id)}:
-                return {"message_id": message_id}
-            case _:
-                raise unanswered("Lark's answer has no message_id", was_sent=True, is_repeatable=False)
 
     async def request(  # noqa: PLR0913  what HTTP has
         self,
@@ -106,13 +88,20 @@ class OpenApi:
 
     @asynccontextmanager
     async def download(
-        self, path: str, *, query: Mapping[str, str] = NOTHING, max_bytes: int, total_s: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+        max_bytes: int,
+        total_s: float,
     ) -> AsyncGenerator[Download]:
         """Enter with a file, to be read in chunks; a token that was refused is renewed once.
 
         Args:
             path: below `/open-apis`.
             query: of the URL.
+            headers: besides those of every call, as `Range`.
             max_bytes: of the file.
             total_s: until its last byte.
         """
@@ -123,7 +112,7 @@ class OpenApi:
                 stream = self.http.stream(
                     "GET",
                     self._url(path),
-                    headers=_authorization(token),
+                    headers={**headers, **_authorization(token)},
                     query=query,
                     max_bytes=max_bytes,
                     total_s=total_s,
@@ -185,7 +174,7 @@ class OpenApi:
             self._refused(code, answer),
             retryable=wait_ms is not None,
             retry_after_ms=wait_ms,
-            data={"platform_code": code},
+            data=refusal_data(code),
         )
 
     def _refused(self, code: object, answer: dict[str, Any]) -> str:

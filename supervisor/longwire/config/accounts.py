@@ -50,6 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             link_burst=self.spec.link_burst,
             repeat_window_s=self.spec.repeat_window_s,
             rates=self.spec.rates,
+            supported=self.spec.supported,
             tenant=self.tenant,
             allow_shared_app=self.allow_shared_app,
             settings=layers.settings(self.layers),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from longwire.config.secrets import Secret
-from longwire_protocol.declaration import Rates
+from longwire_protocol.declaration import Rates, Supported
 
 _DAY_S = 86_400.0
 _SenderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -172,6 +172,9 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     rates: Rates = Rates()
     """What its platform publishes of its limits for commands."""
+
+    supported: Supported = Supported()
+    """What its commands take, and what its platform lacks."""
 
     tenant: str = "default"
     """To whom it belongs. `default` serves those who have only one."""

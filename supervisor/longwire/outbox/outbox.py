@@ -228,7 +228,9 @@ class Outbox:
             idempotency_key=asked.idempotency_key,
             fingerprint=fingerprint,
             chat=asked.chat or f"receipt:{receipt}",
-            repeat_window_s=config.repeat_window_s,
+            repeat_window_s=(
+                0.0 if asked.method in config.supported.unrepeatable else config.repeat_window_s
+            ),
             is_repeatable=asked.is_repeatable,
             accepted_at=now,
             deadline_at=now + asked.deadline_s,

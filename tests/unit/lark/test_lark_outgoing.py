@@ -66,7 +66,7 @@ def test_a_card_is_interactive() -> None:
         ({"reply_to": "om_1/../x", "text": "a"}, "`reply_to`"),
         ({"chat": 5, "text": "a"}, "chat"),
         ({"chat": "oc_1", "txet": "a"}, "txet"),
-        ({"chat": "oc_1", "segments": [{"type": "image", "data": {}}]}, r"segments\[0\]\.type"),
+        ({"chat": "oc_1", "segments": [{"type": "location", "data": {}}]}, r"segments\[0\]\.type"),
         ({"chat": "oc_1", "segments": [{"type": "text", "data": {}}]}, r"segments\[0\]\.data\.text"),
     ],
 )
