@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import zmq
 
@@ -39,6 +39,18 @@ class Sent(Enum):
     OK = "ok"  # ZeroMQ has it
     FULL = "full"  # the peer's queue is full; `on_writable` will tell
     GONE = "gone"  # a ROUTER has no such peer (any more)
+
+
+class Carrier(Protocol):
+    """By what frames travel: a `Channel`, or the end of a pipe between two loops of one process."""
+
+    def send(self, parts: Sequence[bytes]) -> Sent:
+        """Send one message without waiting."""
+        ...
+
+    def close(self, *, linger_ms: int = 0) -> None:
+        """Stop reading and sending."""
+        ...
 
 
 class Channel:

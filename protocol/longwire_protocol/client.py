@@ -14,9 +14,9 @@ from typing import Any, Self, Unpack
 import zmq
 
 from longwire_protocol.calls import Calls, Sending
-from longwire_protocol.channel import Channel, Sent
+from longwire_protocol.channel import Carrier, Channel, Sent
 from longwire_protocol.codec import Decoder, encode
-from longwire_protocol.dialling import dial
+from longwire_protocol.dialling import LINGER_MS, dial
 from longwire_protocol.errors import (
     ClientClosed,
     ClientForked,
@@ -70,9 +70,6 @@ _MAX_UNWANTED = 1_000
 
 _MAY_PASS = frozenset({RetCode.DEADLINE_EXCEEDED, RetCode.JOURNAL_UNAVAILABLE, RetCode.SATURATED})
 
-_LINGER_MS = 200
-"""For the last acks; nothing waits for a supervisor that is away (`ZMQ_IMMEDIATE`)."""
-
 
 _CLOSED = "the client was closed"
 
@@ -105,11 +102,9 @@ class Client:
         Raises:
             SupervisorUnreachable: nobody answered in time, or nobody we can talk to.
         """
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        socket = dial(self._context, self.endpoint)
+        self._channel = self._connect()
         tell_in_fork(self)
         self._unusable = None
-        self._channel = Channel(socket, self._on_message, on_writable=self._flush)
         self._calls = Calls(self._send, endpoint=self.endpoint)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
@@ -206,8 +201,7 @@ class Client:
             limits: of this subscription, in place of the supervisor's settings; one that is not given stays
                 as it was.
         """
-        wanted = {"name": name, "start": start, "types": types, "accounts": accounts, "tenant": tenant}
-        params = {key: value for key, value in wanted.items() if value is not None}
+        params = _given(name=name, start=start, types=types, accounts=accounts, tenant=tenant)
         return Subscription(self, {**params, **limits}, credit=credit)
 
     def replay(
@@ -230,15 +224,8 @@ class Client:
             accounts: accounts wanted.
             tenant: the tenant wanted.
         """
-        wanted = {
-            "from": first,
-            "to": last,
-            "since": since,
-            "types": types,
-            "accounts": accounts,
-            "tenant": tenant,
-        }
-        params = {key: value for key, value in wanted.items() if value is not None}
+        params = _given(since=since, types=types, accounts=accounts, tenant=tenant)
+        params |= _given(**{"from": first, "to": last})
         return Replay(self, params, credit=_REPLAY_CREDIT)
 
     async def send(self, account: str, chat: str, text: str, **how: Unpack[Sending]) -> Any:
@@ -263,6 +250,8 @@ class Client:
 
     def in_fork(self) -> None:
         """See `inherited.Heir`."""
+        if self._unusable is not None:  # not entered, or left: it has nothing that could be shared
+            return
         self._is_inherited = True
         self._unusable = partial(ClientForked, "made before a fork; the child of the fork must make its own")
         for subscription in self._subscriptions.values():
@@ -386,6 +375,16 @@ class Client:
 
     # The connection.
 
+    def _connect(self) -> Carrier:
+        """Return what carries frames to the supervisor, read from now on."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        return Channel(dial(self._context, self.endpoint), self._on_message, on_writable=self._flush)
+
+    def _disconnect(self) -> None:
+        """Give it up; nothing is read any more."""
+        self._channel.close(linger_ms=LINGER_MS)
+        self._context.term()
+
     async def _hello(self) -> str:
         end = asyncio.get_running_loop().time() + self._connect_timeout_s
         while True:
@@ -403,8 +402,7 @@ class Client:
         if hello["protocol"] != CLIENT_PROTOCOL:
             text = f"speaks version {hello['protocol']} of the protocol, this client {CLIENT_PROTOCOL}"
             raise SupervisorUnreachable(f"the supervisor at {self.endpoint} {text}")
-        supervisor_id: str = hello["supervisor_id"]
-        return supervisor_id
+        return str(hello["supervisor_id"])
 
     async def _ask(self, number: int, request: Request, *, deadline_s: float) -> Any:
         return data_of(await self._calls.ask(number, request, deadline_s=deadline_s))
@@ -493,5 +491,8 @@ class Client:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            self._channel.close(linger_ms=_LINGER_MS)
-            self._context.term()
+            self._disconnect()
+
+
+def _given(**params: Any) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}

@@ -13,6 +13,9 @@ _HANDSHAKE_MS = 3_000
 """After this a connection on which nobody answers is made anew; some round trips, CURVE's included. ZeroMQ's
 own 30 s would be lost where a fork of a killed supervisor's host still holds its socket and is silent."""
 
+LINGER_MS = 200
+"""For the last acks; nothing waits for a supervisor that is away (`ZMQ_IMMEDIATE`)."""
+
 _RECONNECT_MS, _RECONNECT_MAX_MS = 50, 1000
 
 
