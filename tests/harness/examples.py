@@ -49,7 +49,7 @@ async def answers(simulator: Simulator) -> tuple[list[str], list[str]]:
     on_ding: list[Any] = [message.body for message in state.dingtalk[DING].messages]
     return (
         [json.loads(body["content"])["text"] for body in on_lark],
-        [body["text"]["content"] for body in on_ding],
+        [_text_on_dingtalk(body) for body in on_ding],
     )
 
 
@@ -73,3 +73,10 @@ async def until_subscribed(client: Client, name: str, *, clients: int = 1) -> No
         return bool(found) and found[0]["clients"] == clients
 
     await until(is_open, what=f"{clients} read {name!r}")
+
+
+def _text_on_dingtalk(body: Any) -> str:
+    """Return what was sent by a session webhook, or by the OpenAPI: a new process has no webhook yet."""
+    if "text" in body:
+        return str(body["text"]["content"])
+    return str(json.loads(body["msgParam"])["content"])
