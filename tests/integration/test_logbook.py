@@ -25,6 +25,7 @@ from longwire.deliveries import Deliveries
 from longwire.logbook import Logbook, LogFile
 from longwire.logbook import file as file_module
 from longwire.logger import get_logger
+from longwire.outbox import Outbox
 from longwire.service import Realm, Service
 from longwire_protocol.client import Client
 from longwire_protocol.errors import CommandError, RetCode
@@ -65,7 +66,7 @@ async def served(logbook: Logbook, folder: Path, *, run: str = RUN) -> AsyncIter
     }
     logbook.tenants = {name: account.config.tenant for name, account in accounts.items()}
     realm = SimpleNamespace(accounts=accounts, supervisor_id=run, logbook=logbook, catch_up=lambda: None)
-    service = Handler(cast("Realm", realm), cast("Deliveries", None))
+    service = Handler(cast("Realm", realm), cast("Deliveries", None), cast("Outbox", None))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     endpoint = f"ipc://{folder}/longwire.sock"
     async with asyncio.TaskGroup() as tasks:
