@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from harness.longwire import FORBIDDEN
+from harness.processes import Program
 from harness.waiting import DEADLINE_S, until
 from longwire import CommandError, ConfigError, LongwireError, Supervisor, SupervisorUnreachable
 from longwire_protocol.errors import AlreadyRunning
@@ -272,3 +275,25 @@ async def test_a_fork_has_no_supervisor_and_is_told_so(supervisor: Supervisor) -
     with os.fdopen(reader) as said_by_fork:
         assert said_by_fork.read() == "SupervisorUnreachable False"
     assert await supervisor.call("message.create", _text(1), account="acme")
+
+
+FORGETFUL = """
+import logging, sys
+logging.basicConfig(level="INFO", stream=sys.stdout)
+from longwire import Supervisor
+accounts = {"a": {"connector": "loopback"}}
+supervisor = Supervisor({"supervisor": {"data_dir": sys.argv[1]}, "accounts": accounts})
+supervisor.start()
+assert supervisor.converged(timeout_s=60).result().is_converged
+supervisor.call("status")  # of which nobody wants to know
+"""
+
+
+async def test_a_host_that_forgets_to_stop_ends_all_the_same_and_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORGETFUL, str(tmp_path / "var")]
+    program = await Program.start(command, output=tmp_path / "host.log")
+    assert await program.ended(deadline_s=2 * DEADLINE_S) == 0, program.text()
+    said = program.text()
+    assert "text='the process ended with exit code 0'" in said, "its child was asked to stop"
+    assert said.rstrip().endswith("supervisor_stopped")
+    assert not [text for text in FORBIDDEN if text in said]

@@ -2,7 +2,7 @@
 
 Nothing is taken from the host: the loop is made here, whatever event-loop policy is set, and off the main
 thread there are no signal handlers. It is a daemon thread, so that a host that ends without a stop does end;
-`atexit` still takes the children down in order.
+as its main thread ends, the children are still taken down in order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import concurrent.futures.thread  # pyright: ignore[reportUnusedImport]  # registers its end before ours
 import os
 import threading
 import weakref
@@ -188,4 +189,6 @@ def _stop_all() -> None:
         concurrent.futures.wait([thread.ended for thread in running], timeout=STOP_MARGIN_S)
 
 
-atexit.register(_stop_all)
+# Not `atexit`: by then executors are shut, and from Python 3.12 on no thread can be started; a stop needs
+# both. What was registered last is called first.
+getattr(threading, "_register_atexit", atexit.register)(_stop_all)
