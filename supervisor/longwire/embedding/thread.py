@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import concurrent.futures.thread  # its function for the end is to be registered before ours
+import concurrent.futures.thread  # pyright: ignore[reportUnusedImport]  # registers its end before ours
 import os
 import threading
 import weakref
