@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from math import inf
 
 import pytest
 
@@ -223,11 +224,11 @@ async def test_a_private_chat_is_answered_after_its_webhook_ended(rig: Rig) -> N
 
 async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
     await rig.connector.call("message.create", {"user": "0300", "text": "one"})
-    rig.connector._sending._api._token = "stale"
+    rig.connector._commands._api._token = "stale"
     await rig.connector.call("message.create", {"user": "0300", "text": "two"})
     assert len((await rig.state()).messages) == 2
     await rig.admin.register("dingtalk", app=APP, secret="another")
-    rig.connector._sending._api._token = "stale"
+    rig.connector._commands._api._token = "stale"
     with pytest.raises(CommandError) as refusal:
         await rig.connector.call("message.create", {"user": "0300", "text": "three"})
     assert refusal.value.data == {"platform_code": "authFailed", "http_status": 401}
@@ -239,7 +240,8 @@ async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
         (429, "Throttling", RetCode.PLATFORM_LIMITED),
         (403, "Forbidden.AccessDenied.QpsLimitForApi", RetCode.PLATFORM_LIMITED),
         (400, "invalidParameter", RetCode.PLATFORM_REFUSED),
-        (500, "systemError", RetCode.PLATFORM_REFUSED),
+        (503, "ServiceUnavailable", RetCode.PLATFORM_REFUSED),
+        (500, "systemError", RetCode.DEADLINE_EXCEEDED),
     ],
 )
 async def test_a_refusal_of_openapi_carries_its_code(
@@ -252,17 +254,22 @@ async def test_a_refusal_of_openapi_carries_its_code(
     assert refusal.value.data["platform_code"] == code
 
 
-async def test_an_answer_that_does_not_come_leaves_the_effect_unknown(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("call", "retcode"), [("token", RetCode.PLATFORM_UNREACHABLE), ("send", RetCode.DEADLINE_EXCEEDED)]
+)
+async def test_an_answer_that_does_not_come_tells_whether_there_was_an_effect(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, call: str, retcode: RetCode
 ) -> None:
-    monkeypatch.setattr("longwire_connectors.dingtalk.openapi.TOTAL_S", 0.2)
-    await rig.admin.fault(ApiHang(platform="dingtalk", call="token"))
+    monkeypatch.setattr("longwire_connectors.dingtalk.openapi.TOTAL_S", 1.0)
+    await rig.connector.call("message.create", {"chat": "cidG", "text": "makes the pool"})
+    rig.connector._commands._api._token_ends_at = 0.0 if call == "token" else inf
+    await rig.admin.fault(ApiHang(platform="dingtalk", call=call))
     with pytest.raises(CommandError) as refusal:
         await rig.connector.call("message.create", {"chat": "cidG", "text": "x"})
-    assert (refusal.value.retcode, refusal.value.retryable) == (RetCode.PLATFORM_UNREACHABLE, False)
+    assert refusal.value.retcode == retcode
 
 
 async def test_other_commands_are_unknown(rig: Rig) -> None:
     with pytest.raises(CommandError) as refusal:
-        await rig.connector.call("message.delete", {})
+        await rig.connector.call("message.forward", {})
     assert refusal.value.retcode == RetCode.UNKNOWN_METHOD

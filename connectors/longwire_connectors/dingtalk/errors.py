@@ -16,22 +16,40 @@ from typing import Any
 import msgspec
 
 from longwire_connectors import patience
+from longwire_connectors.dingtalk.shapes import as_map
+from longwire_connectors.unanswered import unanswered
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.link import Fault, LinkFailure
 
 HTTP_OK = 200
+HTTP_REDIRECTED = 300
 HTTP_UNAUTHORIZED = 401
 HTTP_LIMITED = 429
 HTTP_SERVER_ERROR = 500
+HTTP_UNAVAILABLE = 503
 
 CREDENTIAL_CODES = frozenset({"invalidClientIdOrSecret"})
 """Codes that mean bad credentials, whatever the status."""
+TOKEN_CODES = frozenset({"InvalidAuthentication", "40001", "40014", "42001", "88"})
+"""Codes that mean a token that is not valid any more. The first comes with HTTP 401, the others from the old
+host with 200; of these 88 says so in `sub_code`."""
 LIMIT_CODES = frozenset(
-    {"Forbidden.AccessDenied.QpsLimitForApi", "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "130101"}
+    {
+        "Forbidden.AccessDenied.QpsLimitForApi",
+        "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi",
+        "90002",
+        "90018",
+        "90030",
+        "130101",
+    }
 )
-"""Codes that mean «too fast»; the first two come with HTTP 403, the last from a webhook."""
+"""Codes that mean «too fast»: two with HTTP 403, four of the old host and of webhooks (open.dingtalk.com
+«rate limits»; 90030 «webhook over limit»). And `Throttling` with whatever follows it."""
 PENALTY_S = {"130101": 600.0}
 """Seconds to wait where the code implies it: 20 a minute, then ten minutes' penalty (csdn 118615052)."""
+SESSION_CODES = frozenset({"300001", "310000"})
+"""What a session webhook that has ended may answer. Which of them: «Not established»; the custom robots'
+webhooks, which are older, answer these for one that is not valid."""
 BUSY_CODES = frozenset({"systemError"})
 """Codes that mean the platform's own trouble, whatever the status (AstrBot#1628)."""
 
@@ -65,6 +83,19 @@ class Answer(msgspec.Struct, frozen=True):
         body = _object(self.body)
         code = str(body.get("code", body.get("errcode", "")))
         return code if _CODE.fullmatch(code) else None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it was done; the old host and webhooks say so in `errcode`, whatever the status."""
+        return HTTP_OK <= self.status < HTTP_REDIRECTED and _object(self.body).get("errcode", 0) in {0, "0"}
+
+    @property
+    def is_token_refused(self) -> bool:
+        """Whether another token would help."""
+        code = self.code
+        if code == "88":
+            code = str(_object(self.body).get("sub_code", ""))
+        return not self.is_success and (self.status == HTTP_UNAUTHORIZED or code in TOKEN_CODES)
 
     @property
     def retry_after_s(self) -> float | None:
@@ -198,8 +229,14 @@ def closed(*, received: int | None, sent: int | None) -> LinkFailure:
     return LinkFailure(Fault.TRANSIENT, "connection_lost", "the connection broke without a close frame")
 
 
-def command_refused(answer: Answer) -> CommandError:
-    """Return the error for an answer that is no success; its code is in `data.platform_code`."""
+def command_refused(answer: Answer, *, is_repeatable: bool = False) -> CommandError:
+    """Return the error for an answer that is no success; its code is in `data.platform_code`.
+
+    Args:
+        answer: of the platform.
+        is_repeatable: whether asking again does no harm. Else an answer of 500 and above leaves the effect
+            unknown, but for 503, which says that nothing was begun.
+    """
     code = answer.code or str(answer.status)
     data = {"platform_code": code, "http_status": answer.status}
     if _is_limit(answer):
@@ -211,23 +248,29 @@ def command_refused(answer: Answer) -> CommandError:
             retry_after_ms=1000 if wait_s is None else round(wait_s * 1000),
             data=data,
         )
+    is_broken = answer.status >= HTTP_SERVER_ERROR
+    if is_broken and answer.status != HTTP_UNAVAILABLE and not is_repeatable:
+        return CommandError(
+            RetCode.DEADLINE_EXCEEDED, f"DingTalk failed: code {code}; the effect is unknown", data=data
+        )
     return CommandError(
-        RetCode.PLATFORM_REFUSED,
-        f"DingTalk refused: code {code}",
-        retryable=answer.status >= HTTP_SERVER_ERROR,
-        data=data,
+        RetCode.PLATFORM_REFUSED, f"DingTalk refused: code {code}", retryable=is_broken, data=data
     )
 
 
-def command_unreachable(what: str, *, was_sent: bool) -> CommandError:
-    """Return the error for a request without a readable answer; it may be repeated if it was never sent."""
-    return CommandError(
-        RetCode.PLATFORM_UNREACHABLE, f"DingTalk {what}", retryable=not was_sent, data={"was_sent": was_sent}
-    )
+def command_unreadable(*, is_repeatable: bool = False) -> CommandError:
+    """Return the error for an answer that is a success but not of the documented form."""
+    return unanswered("DingTalk answered unreadably", was_sent=True, is_repeatable=is_repeatable)
+
+
+def is_session_over(error: CommandError) -> bool:
+    """Tell whether a session webhook refused because it has ended; nothing was sent then."""
+    return as_map(error.data).get("platform_code") in SESSION_CODES
 
 
 def _is_limit(answer: Answer) -> bool:
-    return answer.status == HTTP_LIMITED or answer.code in LIMIT_CODES
+    code = answer.code or ""
+    return answer.status == HTTP_LIMITED or code in LIMIT_CODES or code.startswith("Throttling")
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -1,88 +1,84 @@
-"""DingTalk over REST: session webhooks, the app's token, messages to people and groups."""
+"""DingTalk over REST, with the app's token: both of its hosts, session webhooks, and files.
+
+Every method raises CommandError: `PLATFORM_REFUSED`, `PLATFORM_LIMITED` and `PLATFORM_UNREACHABLE` had no
+effect, `DEADLINE_EXCEEDED` may have had one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
 import msgspec
 
-from longwire_connectors.dingtalk.errors import (
-    HTTP_OK,
-    HTTP_UNAUTHORIZED,
-    Answer,
-    command_refused,
-    command_unreachable,
-)
-from longwire_connectors.dingtalk.outgoing import ToGroup, ToPerson
-from longwire_connectors.dingtalk.shapes import as_list
-from longwire_protocol.errors import CommandError, RetCode
+from longwire_connectors.dingtalk.calls import Request
+from longwire_connectors.dingtalk.errors import HTTP_OK, Answer, command_refused, command_unreadable
+from longwire_connectors.http import TOTAL_S, Http, Part, Reply
 
-TOTAL_S = 10.0
-"""For a whole request; the SDK's own figure from 0.24.4 on (`HTTP_TIMEOUT_SECONDS`)."""
-CONNECT_S = 3.0
-"""For the TCP connection of one."""
-MAX_BODY_BYTES = 256 * 1024
-"""Answers are some hundred bytes; what is longer is not read to its end."""
 TOKEN_MARGIN_S = 300.0
 """How long before its end a token is renewed, as in the SDK (`stream.py` 228)."""
+UPLOAD_S = 60.0
+"""For a whole upload: 20 MB over a slow line; public connectors give it as long."""
 
 _TOKEN_PATH = "/v1.0/oauth2/accessToken"  # noqa: S105  a path
-_PERSON_PATH = "/v1.0/robot/oToMessages/batchSend"
-_GROUP_PATH = "/v1.0/robot/groupMessages/send"
+_TOKEN_HEADER = "x-acs-dingtalk-access-token"  # noqa: S105  a name
 
 Json = dict[str, Any]
 
 
 class OpenApi:
-    """Calls with one app's credentials. Made in the loop; `close` it at the end.
+    """Calls with one app's credentials. Used in one loop.
 
-    Every method raises CommandError: `PLATFORM_REFUSED`, `PLATFORM_LIMITED` or `PLATFORM_UNREACHABLE`.
+    Args:
+        http: makes the calls; whoever made it closes it.
+        base: where DingTalk's API is.
+        client_id: of the app.
+        client_secret: of the app.
     """
 
-    def __init__(self, *, base: str, client_id: str, client_secret: str) -> None:
+    def __init__(self, http: Http, *, base: str, client_id: str, client_secret: str) -> None:
+        self._http = http
         self._base = base
+        self._old_base = old_base(base)
         self._client_id = client_id
         self._client_secret = client_secret
-        self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S), trust_env=True
-        )
         self._token = ""
         self._token_ends_at = 0.0
         self._renewing = asyncio.Lock()
 
-    async def post_webhook(self, url: str, body: Json) -> None:
-        """Post a message to a session webhook, which answers `errcode` 0 for success."""
-        answer = await self._post(url, body)
-        if answer.status != HTTP_OK or _decode(answer).get("errcode") != 0:
-            raise command_refused(answer)
-
-    async def send(self, target: ToPerson | ToGroup, body: Json) -> str | None:
-        """Send a message and return its `processQueryKey`."""
-        path = _PERSON_PATH if isinstance(target, ToPerson) else _GROUP_PATH
-        sent = _decode(await self._call(path, body))
-        if isinstance(target, ToPerson):
-            _check_receiver(sent, target.staff_id)
-        key = sent.get("processQueryKey")
-        return key if isinstance(key, str) and key else None
-
-    async def close(self) -> None:
-        """Close the HTTP session."""
-        await self._http.close()
-
-    async def _call(self, path: str, body: Json) -> Answer:
-        """Post with the token; a token that was refused is renewed once."""
+    async def call(self, request: Request, *, parts: tuple[Part, ...] = ()) -> Json:
+        """Return the answer's JSON object; a token that was refused is renewed once."""
         token = await self._valid_token(refused=None)
-        answer = await self._post_with(token, path, body)
-        if answer.status == HTTP_UNAUTHORIZED:
-            answer = await self._post_with(await self._valid_token(refused=token), path, body)
-        if answer.status != HTTP_OK:
-            raise command_refused(answer)
-        return answer
+        answer = await self._ask(request, token, parts)
+        if answer.is_token_refused:
+            answer = await self._ask(request, await self._valid_token(refused=token), parts)
+        if not answer.is_success:
+            raise command_refused(answer, is_repeatable=request.is_repeatable)
+        return _decoded(answer, is_repeatable=request.is_repeatable)
 
-    async def _post_with(self, token: str, path: str, body: Json) -> Answer:
-        return await self._post(self._base + path, body, headers={"x-acs-dingtalk-access-token": token})
+    async def post_webhook(self, url: str, body: Json) -> None:
+        """Post a message to a session webhook, which answers `errcode` 0 for success and takes no token."""
+        answer = _answer(await self._http.call("POST", url, json=body, headers=_ACCEPT))
+        if not answer.is_success:
+            raise command_refused(answer)
+        if "errcode" not in _decoded(answer):
+            raise command_unreadable()
+
+    async def _ask(self, request: Request, token: str, parts: tuple[Part, ...]) -> Answer:
+        query = {**request.query, "access_token": token} if request.is_old else request.query
+        return _answer(
+            await self._http.call(
+                request.method,
+                (self._old_base if request.is_old else self._base) + request.path,
+                headers=_ACCEPT if request.is_old else {**_ACCEPT, _TOKEN_HEADER: token},
+                query=query,
+                json=request.body,
+                parts=parts,
+                is_repeatable=request.is_repeatable,
+                total_s=UPLOAD_S if parts else TOTAL_S,
+            )
+        )
 
     async def _valid_token(self, *, refused: str | None) -> str:
         """Return a token that has not ended and is not the one just refused; asked for once at a time."""
@@ -95,58 +91,38 @@ class OpenApi:
 
     async def _fetch_token(self) -> tuple[str, float]:
         credentials = {"appKey": self._client_id, "appSecret": self._client_secret}
-        answer = await self._post(self._base + _TOKEN_PATH, credentials)
+        url = self._base + _TOKEN_PATH
+        reply = await self._http.call(
+            "POST", url, headers=_ACCEPT, json=credentials, total_s=TOTAL_S, is_repeatable=True
+        )
+        answer = _answer(reply)
         if answer.status != HTTP_OK:
-            raise command_refused(answer)
-        match _decode(answer):
+            raise command_refused(answer, is_repeatable=True)
+        match _decoded(answer, is_repeatable=True):
             case {"accessToken": str(token), "expireIn": int(life_s) | float(life_s)} if token:
                 return token, float(life_s)
             case _:
-                raise command_unreachable("gave no token", was_sent=False)
-
-    async def _post(self, url: str, body: Json, *, headers: dict[str, str] | None = None) -> Answer:
-        sent = {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
-        try:
-            # A redirect could carry token and message to another host, and no documented call has one.
-            async with self._http.post(
-                url, data=msgspec.json.encode(body), headers=sent, allow_redirects=False
-            ) as response:
-                read = await _read(response)
-                return Answer(response.status, read, response.headers.get("Retry-After"))
-        except aiohttp.ClientConnectorError as exc:
-            raise command_unreachable("cannot be reached", was_sent=False) from exc
-        except TimeoutError as exc:
-            raise command_unreachable("did not answer in time; the effect is unknown", was_sent=True) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise command_unreachable("broke off; the effect is unknown", was_sent=True) from exc
+                raise command_unreadable(is_repeatable=True)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    read = b""
-    async for chunk in response.content.iter_any():
-        read += chunk
-        if len(read) > MAX_BODY_BYTES:
-            break
-    return read
+_ACCEPT = {"Accept": "application/json"}
+"""Without it an answer may be XML."""
 
 
-def _decode(answer: Answer) -> Json:
+def old_base(base: str) -> str:
+    """Return where the API of `oapi.dingtalk.com` is for an `api_base`: beside its own, or at a simulator."""
+    parts = urlsplit(base)
+    if not parts.netloc.startswith("api."):
+        return base
+    return urlunsplit(parts._replace(netloc=f"o{parts.netloc}"))
+
+
+def _answer(reply: Reply) -> Answer:
+    return Answer(reply.status, reply.body, reply.headers.get("Retry-After"))
+
+
+def _decoded(answer: Answer, *, is_repeatable: bool = False) -> Json:
     try:
         return msgspec.json.decode(answer.body, type=Json)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        raise command_unreachable("answered unreadably; the effect is unknown", was_sent=True) from exc
-
-
-def _check_receiver(sent: Json, staff_id: str) -> None:
-    """A person who does not get the message is named in an answer that is a success otherwise."""
-    if staff_id in as_list(sent.get("invalidStaffIdList")):
-        data = {"platform_code": "invalidStaffId"}
-        raise CommandError(RetCode.PLATFORM_REFUSED, "DingTalk knows no such `user`", data=data)
-    if staff_id in as_list(sent.get("flowControlledStaffIdList")):
-        raise CommandError(
-            RetCode.PLATFORM_LIMITED,
-            "DingTalk limits messages to this user",
-            retryable=True,
-            retry_after_ms=1000,
-            data={"platform_code": "flowControlledStaffId"},
-        )
+        raise command_unreadable(is_repeatable=is_repeatable) from exc

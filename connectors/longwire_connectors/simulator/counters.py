@@ -4,7 +4,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-__all__ = ["AppState", "ConnectionState", "SentMessage", "State", "keep"]
+__all__ = ["ApiCall", "AppState", "ConnectionState", "SentMessage", "State", "keep"]
 
 KEPT = 10_000
 """How many entries of each list are kept per app; the counts beside them go on. Enough for a storm of some
@@ -45,6 +45,15 @@ class SentMessage(msgspec.Struct, kw_only=True):
     body: Jsonable
 
 
+class ApiCall(msgspec.Struct, kw_only=True):
+    """A REST call that was taken, other than a message; ``body`` is the request's JSON."""
+
+    at: float
+    method: str
+    path: str
+    body: Jsonable
+
+
 class AppState(msgspec.Struct, kw_only=True):
     """Everything counted for one app; ``discovery`` is ``connections/open`` on DingTalk."""
 
@@ -80,6 +89,9 @@ class AppState(msgspec.Struct, kw_only=True):
     ack_outcomes: dict[str, int] = {}
     ack_times: list[float] = []
     messages: list[SentMessage] = []
+    calls: list[ApiCall] = []
+    cards: dict[str, dict[str, str]] = {}
+    """What DingTalk's cards show: the variables of each, by its outTrackId."""
 
 
 class State(msgspec.Struct, kw_only=True):

@@ -17,6 +17,7 @@ __all__ = [
     "DingTalkFault",
     "DingTalkHandshakeStatus",
     "DingTalkOpenStatus",
+    "DingTalkRates",
     "DiscoveryBadJson",
     "DiscoveryHang",
     "Fault",
@@ -101,10 +102,11 @@ class AckLost(FaultBase, frozen=True, tag="ack_lost"):
 class ApiError(FaultBase, frozen=True, tag="api_error"):
     """A REST call is refused.
 
-    ``call`` says which; ``headers`` may carry x-ogw-ratelimit-reset and the like.
+    ``call`` says which, ``other`` all that send no message; ``headers`` may carry x-ogw-ratelimit-reset and
+    the like.
     """
 
-    call: Literal["token", "send", "any"] = "any"
+    call: Literal["token", "send", "other", "any"] = "any"
     status: HttpStatus = 500
     code: int | str = 1
     msg: str = "system busy"
@@ -114,7 +116,7 @@ class ApiError(FaultBase, frozen=True, tag="api_error"):
 class ApiHang(FaultBase, frozen=True, tag="api_hang"):
     """A REST call is accepted and never answered."""
 
-    call: Literal["token", "send", "any"] = "any"
+    call: Literal["token", "send", "other", "any"] = "any"
 
 
 class LarkDiscoveryStatus(FaultBase, frozen=True, tag="discovery_status"):
@@ -194,6 +196,18 @@ class DingTalkHandshakeStatus(FaultBase, frozen=True, tag="handshake_status"):
     headers: dict[str, str] = {}
 
 
+class DingTalkRates(FaultBase, frozen=True, tag="rates"):
+    """DingTalk's limits bite: without this the simulator takes whatever comes.
+
+    Of an app ``per_second`` calls for each interface, else 403; of a session webhook ``per_minute`` messages,
+    else errcode 130101 for ``penalty_s`` seconds.
+    """
+
+    per_second: Times = 20
+    per_minute: Times = 20
+    penalty_s: Seconds = 600.0
+
+
 Fault = FaultBase
 LarkFault = (
     DiscoveryHang
@@ -227,4 +241,5 @@ DingTalkFault = (
     | ApiHang
     | DingTalkOpenStatus
     | DingTalkHandshakeStatus
+    | DingTalkRates
 )
