@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,13 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     """Their names are found in any case."""
     body: bytes
+
+    def json(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object, `None` if it is none."""
+        try:
+            return msgspec.json.decode(self.body, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from longwire_protocol.errors import CommandError, RetCode
 
+SERVER_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+
 
 def unanswered(what: str, *, was_sent: bool, is_repeatable: bool) -> CommandError:
     """Return the error for a call that broke off, took too long, or was answered unreadably.
@@ -22,6 +25,29 @@ def unanswered(what: str, *, was_sent: bool, is_repeatable: bool) -> CommandErro
             RetCode.DEADLINE_EXCEEDED, f"{what}; the effect is unknown", data={"was_sent": True}
         )
     return CommandError(RetCode.PLATFORM_UNREACHABLE, what, retryable=True, data={"was_sent": was_sent})
+
+
+def broken_inside(
+    what: str, *, status: int, is_repeatable: bool, wait_s: float | None, platform_code: object
+) -> CommandError:
+    """Return the error for an answer with a status of 500 or more.
+
+    503 means that the request was not begun (RFC 9110, 15.6.4). The others come from servers that broke, and
+    from gateways that lost sight of one, in the middle of it.
+
+    Args:
+        what: as of `unanswered`.
+        status: of HTTP.
+        is_repeatable: as of `unanswered`.
+        wait_s: how long the answer asks to wait.
+        platform_code: the platform's code in the answer, if there is one.
+    """
+    was_begun = status != SERVICE_UNAVAILABLE
+    error = unanswered(what, was_sent=was_begun, is_repeatable=is_repeatable)
+    if error.retryable and wait_s is not None:
+        error.retry_after_ms = round(wait_s * 1000)
+    error.data = {"http_status": status, "platform_code": platform_code}
+    return error
 
 
 def resting(host: str, *, wait_s: float) -> CommandError:

@@ -58,7 +58,7 @@ async def test_what_another_process_sent_is_found_by_its_chat(rig: Rig) -> None:
         await other.call("message.delete", {"message_id": message_id, "chat": GROUP})
     finally:
         await other.close()
-    assert [call.path for call in (await rig.state()).calls] == ["/v1.0/robot/groupMessages/recall"]
+    assert [call.call for call in (await rig.state()).api_calls] == ["recall"]
 
 
 async def test_a_reaction_is_put_on_a_message_that_was_received(rig: Rig) -> None:
@@ -70,8 +70,8 @@ async def test_a_reaction_is_put_on_a_message_that_was_received(rig: Rig) -> Non
         reaction = {"message_id": event.message_id, "emoji": "👍"}
         assert await rig.connector.call("reaction.create", reaction) == {}
         assert await rig.connector.call("reaction.delete", {**reaction, "chat": event.chat.id}) == {}
-    calls = (await rig.state()).calls
-    assert [call.path.rpartition("/")[2] for call in calls] == ["reply", "recall"]
+    calls = (await rig.state()).api_calls
+    assert [call.body["what"] for call in calls] == ["reply", "recall"]
     assert {call.body["openConversationId"] for call in calls} == {event.chat.id}
     stranger = await refused(rig, "reaction.create", message_id="unknown", emoji="👍")
     assert "`chat`" in stranger.message
@@ -117,7 +117,7 @@ async def test_a_growing_text_skips_what_is_overtaken_and_always_ends(rig: Rig) 
     async with asyncio.timeout(DEADLINE_S):
         shown = await asyncio.gather(*(show(length) for length in range(1, len(whole) + 1)))
     state = await rig.state()
-    texts = [call.body["content"] for call in state.calls if call.path == "/v1.0/card/streaming"]
+    texts = [call.body["content"] for call in state.api_calls if call.call == "card_text"]
     assert shown[-1]
     assert 1 <= len(texts) == sum(shown) < len(whole)
     assert texts == sorted(texts, key=len)
@@ -134,7 +134,7 @@ async def test_a_limit_of_the_rate_delays_a_text_and_loses_none(
     card = await create(rig, stream={})
     limit = ApiError(
         platform="dingtalk",
-        call="other",
+        call="card_text",
         status=403,
         code="Forbidden.AccessDenied.QpsLimitForAppkeyAndApi",
         headers={"Retry-After": "0"},
@@ -171,7 +171,7 @@ async def test_a_file_is_uploaded_in_pieces_and_sent(rig: Rig) -> None:
     assert (told["kind"], told["name"], told["size"]) == ("file", "a.pdf", len(content))
     await create(rig, segments=[{"type": "file", "data": {"file_id": told["id"], "name": told["name"]}}])
     state = await rig.state()
-    (taken,) = [call.body for call in state.calls]
+    (taken,) = [call.body for call in state.api_calls]
     assert (taken["type"], taken["name"]) == ("file", "a.pdf")
     assert taken["sha256"] == hashlib.sha256(content).hexdigest()
     assert state.messages[0].body["msgKey"] == "sampleFile"
@@ -180,10 +180,10 @@ async def test_a_file_is_uploaded_in_pieces_and_sent(rig: Rig) -> None:
 
 async def test_an_upload_survives_a_refused_token_and_one_try_that_failed(rig: Rig) -> None:
     first = await rig.connector.call("media.upload", {"data": b"abc", "kind": "audio"})
-    rig.connector._commands._api._token = "stale"
-    rig.connector._commands._api._token_ends_at = float("inf")
+    rig.connector._commands._api._token._value = "stale"
+    rig.connector._commands._api._token._ends_at = float("inf")
     last = {"upload_id": first["upload_id"], "offset": 3, "data": b"def", "last": True}
-    await rig.admin.fault(ApiError(platform="dingtalk", call="other", status=503, times=1))
+    await rig.admin.fault(ApiError(platform="dingtalk", call="upload", status=503, times=1))
     assert (await refused(rig, "media.upload", **last)).retryable
     told = await rig.connector.call("media.upload", last)
     assert (told["kind"], told["size"]) == ("audio", 6)
@@ -194,7 +194,7 @@ async def test_an_upload_survives_a_refused_token_and_one_try_that_failed(rig: R
 async def test_a_file_over_the_platforms_limit_is_refused_before_it_is_sent(rig: Rig) -> None:
     error = await refused(rig, "media.upload", data=bytes(2 * MIB + 1), kind="audio", last=True)
     assert (error.retcode, str(2 * MIB) in error.message) == (RetCode.BAD_PARAM, True)
-    assert (await rig.state()).calls == []
+    assert (await rig.state()).api_calls == []
 
 
 @pytest.mark.parametrize("code", ["photo", "whole-photo"])
@@ -218,7 +218,7 @@ async def test_any_call_of_both_hosts_carries_the_accounts_token(rig: Rig, path:
     params = {"path": path, "method": "POST", "query": {"lang": "en"}, "body": {"userid": "u"}}
     for token in (None, "stale"):
         if token is not None:
-            rig.connector._commands._api._token = token
+            rig.connector._commands._api._token._value = token
         told = await rig.connector.call("platform.call", params)
         assert told["asked"] == {
             "path": path,
@@ -226,7 +226,7 @@ async def test_any_call_of_both_hosts_carries_the_accounts_token(rig: Rig, path:
             "query": {"lang": "en"},
             "body": {"userid": "u"},
         }
-    assert len((await rig.state()).calls) == 2
+    assert len((await rig.state()).api_calls) == 2
 
 
 async def test_dingtalks_limits_are_told_as_they_are(rig: Rig) -> None:

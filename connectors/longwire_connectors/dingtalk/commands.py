@@ -32,7 +32,6 @@ from longwire_connectors.dingtalk.params import (
 from longwire_connectors.dingtalk.recent import Recent
 from longwire_connectors.dingtalk.transfers import Transfers
 from longwire_connectors.dingtalk.typist import Typist
-from longwire_connectors.http import Http
 from longwire_protocol.errors import CommandError
 
 Carry = Callable[[Json, str | None], Awaitable[Any]]
@@ -52,15 +51,11 @@ class RobotCommands:
     def __init__(self, options: DingTalkOptions, memory: Memory) -> None:
         self._memory = memory
         self._client_id = options.client_id
-        self._http = Http()
         self._api = OpenApi(
-            self._http,
-            base=options.base,
-            client_id=options.client_id,
-            client_secret=options.client_secret,
+            base=options.base, client_id=options.client_id, client_secret=options.client_secret
         )
         self._typist = Typist(self._api)
-        self._transfers = Transfers(self._api, self._http, allows_http=memory.allows_http)
+        self._transfers = Transfers(self._api, allows_http=memory.allows_http)
         self._sent: Recent[_Sent] = Recent()
         self._methods: dict[str, Carry] = {
             "message.create": self._create,
@@ -81,7 +76,7 @@ class RobotCommands:
     async def close(self) -> None:
         """Release what is open."""
         self._transfers.close()
-        await self._http.close()
+        await self._api.close()
 
     @property
     def _robot(self) -> str:

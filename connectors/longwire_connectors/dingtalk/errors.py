@@ -26,7 +26,6 @@ HTTP_REDIRECTED = 300
 HTTP_UNAUTHORIZED = 401
 HTTP_LIMITED = 429
 HTTP_SERVER_ERROR = 500
-HTTP_UNAVAILABLE = 503
 
 CREDENTIAL_CODES = frozenset({"invalidClientIdOrSecret"})
 """Codes that mean bad credentials, whatever the status."""
@@ -90,6 +89,12 @@ class Answer(msgspec.Struct, frozen=True):
         return HTTP_OK <= self.status < HTTP_REDIRECTED and _object(self.body).get("errcode", 0) in {0, "0"}
 
     @property
+    def is_limit(self) -> bool:
+        """Whether it says «too fast»; nothing was done then."""
+        code = self.code or ""
+        return self.status == HTTP_LIMITED or code in LIMIT_CODES or code.startswith("Throttling")
+
+    @property
     def is_token_refused(self) -> bool:
         """Whether another token would help."""
         code = self.code
@@ -138,7 +143,7 @@ def _opening_refused(answer: Answer) -> LinkFailure:
             user_action=CHECK_CREDENTIALS,
             user_action_zh=CHECK_CREDENTIALS_ZH,
         )
-    if _is_limit(answer):
+    if answer.is_limit:
         return LinkFailure(
             Fault.LIMITED,
             "rate_limited",
@@ -229,17 +234,11 @@ def closed(*, received: int | None, sent: int | None) -> LinkFailure:
     return LinkFailure(Fault.TRANSIENT, "connection_lost", "the connection broke without a close frame")
 
 
-def command_refused(answer: Answer, *, is_repeatable: bool = False) -> CommandError:
-    """Return the error for an answer that is no success; its code is in `data.platform_code`.
-
-    Args:
-        answer: of the platform.
-        is_repeatable: whether asking again does no harm. Else an answer of 500 and above leaves the effect
-            unknown, but for 503, which says that nothing was begun.
-    """
+def command_refused(answer: Answer) -> CommandError:
+    """Return the error for an answer that is no success; its code is in `data.platform_code`."""
     code = answer.code or str(answer.status)
     data = {"platform_code": code, "http_status": answer.status}
-    if _is_limit(answer):
+    if answer.is_limit:
         wait_s = answer.retry_after_s
         return CommandError(
             RetCode.PLATFORM_LIMITED,
@@ -248,14 +247,7 @@ def command_refused(answer: Answer, *, is_repeatable: bool = False) -> CommandEr
             retry_after_ms=1000 if wait_s is None else round(wait_s * 1000),
             data=data,
         )
-    is_broken = answer.status >= HTTP_SERVER_ERROR
-    if is_broken and answer.status != HTTP_UNAVAILABLE and not is_repeatable:
-        return CommandError(
-            RetCode.DEADLINE_EXCEEDED, f"DingTalk failed: code {code}; the effect is unknown", data=data
-        )
-    return CommandError(
-        RetCode.PLATFORM_REFUSED, f"DingTalk refused: code {code}", retryable=is_broken, data=data
-    )
+    return CommandError(RetCode.PLATFORM_REFUSED, f"DingTalk refused: code {code}", data=data)
 
 
 def command_unreadable(*, is_repeatable: bool = False) -> CommandError:
@@ -266,11 +258,6 @@ def command_unreadable(*, is_repeatable: bool = False) -> CommandError:
 def is_session_over(error: CommandError) -> bool:
     """Tell whether a session webhook refused because it has ended; nothing was sent then."""
     return as_map(error.data).get("platform_code") in SESSION_CODES
-
-
-def _is_limit(answer: Answer) -> bool:
-    code = answer.code or ""
-    return answer.status == HTTP_LIMITED or code in LIMIT_CODES or code.startswith("Throttling")
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from longwire_connectors.dingtalk.openapi import OpenApi
 from longwire_connectors.dingtalk.params import read, require
 from longwire_connectors.dingtalk.supported import MOST_BYTES
 from longwire_connectors.dingtalk.webhooks import is_usable
-from longwire_connectors.http import Http, Part
+from longwire_connectors.http import Part
+from longwire_connectors.unanswered import SERVER_ERROR, unanswered
 from longwire_connectors.uploads import Download, Pending, Upload, Uploads
 from longwire_protocol.errors import CommandError
 
@@ -37,14 +38,12 @@ class Transfers:
     """The transfers of one account. Used on one loop.
 
     Args:
-        api: for uploads, and for where a file lies.
-        http: fetches files, without the app's token.
+        api: for uploads, and for where a file lies; the file itself is fetched without the app's token.
         allows_http: take a file's address over plain HTTP to this machine, for a simulator.
     """
 
-    def __init__(self, api: OpenApi, http: Http, *, allows_http: bool) -> None:
+    def __init__(self, api: OpenApi, *, allows_http: bool) -> None:
         self._api = api
-        self._http = http
         self._allows_http = allows_http
         self._uploads = Uploads(MOST_BYTES)
         self._alarm: asyncio.TimerHandle | None = None
@@ -111,13 +110,15 @@ class Transfers:
     async def _fetch(self, url: str, asked: Download) -> dict[str, Any]:
         """Fetch a range; a host that does not know ranges gives all, and what stands before is skipped."""
         wanted = f"bytes={asked.offset}-{asked.offset + asked.length - 1}"
-        async with self._http.stream(
+        async with self._api.http.stream(
             "GET", url, headers={"Range": wanted}, max_bytes=DOWNLOAD_BYTES, total_s=DOWNLOAD_S
         ) as answer:
             if answer.status == _HTTP_BEYOND:
                 return {"data": b"", "offset": asked.offset, "size": None, "last": True, "mime": None}
+            if answer.status >= SERVER_ERROR:
+                raise unanswered("the file's host failed", was_sent=True, is_repeatable=True)
             if answer.status not in {HTTP_OK, _HTTP_PARTIAL}:
-                raise command_refused(Answer(answer.status, b""), is_repeatable=True)
+                raise command_refused(Answer(answer.status, b""))
             first, size = place_of(answer.headers, is_partial=answer.status == _HTTP_PARTIAL)
             data, at, end = bytearray(), first, asked.offset + asked.length
             async with aclosing(answer.chunks()) as chunks:

@@ -46,12 +46,17 @@ class SentMessage(msgspec.Struct, kw_only=True):
 
 
 class ApiCall(msgspec.Struct, kw_only=True):
-    """A REST call that was taken, other than a message; ``body`` is the request's JSON."""
+    """A REST call, and how it was answered."""
 
     at: float
-    method: str
-    path: str
+    call: str
+    """The interface, as ``send``, ``patch``, ``card_text``."""
+    target: str
+    """What it concerns: a message, a card, a key."""
+    code: int | str
+    """0 for a success."""
     body: Jsonable
+    """Empty where it was no JSON."""
 
 
 class AppState(msgspec.Struct, kw_only=True):
@@ -89,7 +94,9 @@ class AppState(msgspec.Struct, kw_only=True):
     ack_outcomes: dict[str, int] = {}
     ack_times: list[float] = []
     messages: list[SentMessage] = []
-    calls: list[ApiCall] = []
+    api_calls: list[ApiCall] = []
+    limited: int = 0
+    """REST calls refused because they were over a limit of the platform."""
     cards: dict[str, dict[str, str]] = {}
     """What DingTalk's cards show: the variables of each, by its outTrackId."""
 

@@ -7,6 +7,7 @@ from longwire_connectors.simulator.answers import json_answer
 from longwire_connectors.simulator.counters import SentMessage, keep
 from longwire_connectors.simulator.dingtalk_desk import Desk, Json, read_json, refused
 from longwire_connectors.simulator.dingtalk_openapi import DingTalkOpenApi
+from longwire_connectors.simulator.fault_kinds import ApiName
 from longwire_connectors.simulator.tickets import ExpiringTable
 
 __all__ = ["DingTalkCards"]
@@ -59,10 +60,10 @@ class DingTalkCards:
     async def change(self, request: web.Request) -> web.Response:
         """Change a card's variables; those that are not named stay, if so asked."""
         body = await read_json(request)
-        app = await self._of(request, body, needed={"outTrackId"})
+        app = await self._of(request, "card", body, needed={"outTrackId"})
         if isinstance(app, web.Response):
             return app
-        self._desk.record(app, request, body)
+        self._desk.record(app, "card", target=str(body["outTrackId"]), body=body)
         match body.get("cardUpdateOptions"):
             case {"updateCardDataByKey": True}:
                 is_added = True
@@ -74,15 +75,17 @@ class DingTalkCards:
     async def stream(self, request: web.Request) -> web.Response:
         """Show a text as far as it is known."""
         body = await read_json(request)
-        app = await self._of(request, body, needed=_STREAM)
+        app = await self._of(request, "card_text", body, needed=_STREAM)
         if isinstance(app, web.Response):
             return app
-        self._desk.record(app, request, body)
+        self._desk.record(app, "card_text", target=str(body["outTrackId"]), body=body)
         self._show(app, str(body["outTrackId"]), {str(body["key"]): str(body["content"])}, is_added=True)
         return json_answer({"success": True, "result": True})
 
-    async def _of(self, request: web.Request, body: Json, *, needed: set[str]) -> str | web.Response:
-        app = await self._desk.enter(request, call="other")
+    async def _of(
+        self, request: web.Request, call: ApiName, body: Json, *, needed: set[str]
+    ) -> str | web.Response:
+        app = await self._desk.enter(request, call=call)
         if isinstance(app, web.Response):
             return app
         if missing := needed - body.keys():

@@ -10,7 +10,7 @@ from aiohttp import web
 from longwire_connectors.simulator.answers import hang, json_answer, read_object
 from longwire_connectors.simulator.counters import ApiCall, keep
 from longwire_connectors.simulator.dingtalk_gateway import error_body
-from longwire_connectors.simulator.fault_kinds import ApiError, ApiHang, DingTalkRates
+from longwire_connectors.simulator.fault_kinds import ApiError, ApiHang, ApiName, DingTalkRates
 from longwire_connectors.simulator.platform import Platform
 from longwire_connectors.simulator.tickets import ExpiringTable, TokenBook
 
@@ -45,7 +45,7 @@ class Desk:
         self.platform.given_out.append(token)
         return token, expire
 
-    async def enter(self, request: web.Request, *, call: str, is_old: bool = False) -> str | web.Response:
+    async def enter(self, request: web.Request, *, call: ApiName, is_old: bool = False) -> str | web.Response:
         """Return whose call it is, or the answer that refuses it."""
         token = request.query.get("access_token", "") if is_old else request.headers.get(TOKEN_HEADER, "")
         app = self._tokens.owner(token, now=self.platform.clock.now())
@@ -57,7 +57,7 @@ class Desk:
             return faulty
         rates = self.platform.fault(DingTalkRates, app)
         if rates is not None and self._is_over(app, request.path, most=rates.per_second, within_s=1.0):
-            self.platform.state(app).api_errors += 1
+            self.platform.state(app).limited += 1
             if is_old:
                 return json_answer(error(TOO_FAST_OLD, "调用频率过高"))
             return refused("Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "qps limited", status=403)
@@ -72,10 +72,10 @@ class Desk:
             if not self._is_over(app, session, most=rates.per_minute, within_s=WINDOW_S):
                 return None
             self._barred.put(session, value=True, expires_at=now + rates.penalty_s)
-        self.platform.state(app).api_errors += 1
+        self.platform.state(app).limited += 1
         return json_answer(error(PENALTY, "send too fast, exceed 20 times per minute"))
 
-    async def faulty(self, app: str, *, call: str, is_webhook: bool = False) -> web.Response | None:
+    async def faulty(self, app: str, *, call: ApiName, is_webhook: bool = False) -> web.Response | None:
         """Return the answer that a fault wants, `None` for none."""
         wanted = ("any", call)
         await self.platform.slowed(app, step="api")
@@ -88,11 +88,11 @@ class Desk:
         body = error(fault.code, fault.msg) if is_webhook else error_body(str(fault.code), fault.msg)
         return json_answer(body, status=fault.status, headers=fault.headers)
 
-    def record(self, app: str, request: web.Request, body: Json) -> None:
+    def record(self, app: str, call: ApiName, *, target: str, body: Json) -> None:
         """Note a call that was taken, other than a message."""
         at = self.platform.clock.now()
-        call = ApiCall(at=at, method=request.method, path=request.path, body=body)
-        keep(self.platform.state(app).calls, item=call)
+        taken = ApiCall(at=at, call=call, target=target, code=0, body=body)
+        keep(self.platform.state(app).api_calls, item=taken)
 
     def _is_over(self, app: str, what: str, *, most: int, within_s: float) -> bool:
         """Count a call, and tell whether there were more than `most` of them lately."""

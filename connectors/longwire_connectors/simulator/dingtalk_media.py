@@ -43,7 +43,7 @@ class DingTalkMedia:
 
     async def upload(self, request: web.Request) -> web.Response:
         """Take a multipart form with a `media`; nothing of it is kept but its length and digest."""
-        app = await self._desk.enter(request, call="other", is_old=True)
+        app = await self._desk.enter(request, call="upload", is_old=True)
         if isinstance(app, web.Response):
             return app
         kind = request.query.get("type", "")
@@ -54,20 +54,20 @@ class DingTalkMedia:
             return json_answer(error(BAD_SIZE, "不合法的文件大小"))
         media_id = f"@lAD{secrets.token_urlsafe(16)}"
         taken: Json = {"type": kind, "name": name, "size": size, "sha256": digest, "media_id": media_id}
-        self._desk.record(app, request, taken)
+        self._desk.record(app, "upload", target=media_id, body=taken)
         created = int(self._platform.clock.now() * 1000)
         return json_answer({**error(0, "ok"), "type": kind, "media_id": media_id, "created_at": created})
 
     async def find(self, request: web.Request) -> web.Response:
         """Answer ``messageFiles/download`` with an address that needs no token."""
         body = await read_json(request)
-        app = await self._desk.enter(request, call="other")
+        app = await self._desk.enter(request, call="download")
         if isinstance(app, web.Response):
             return app
         code = body.get("downloadCode")
         if not isinstance(code, str) or not code or "robotCode" not in body:
             return refused("invalidParameter", "downloadCode or robotCode is missing")
-        self._desk.record(app, request, body)
+        self._desk.record(app, "download", target=code, body=body)
         link = secrets.token_hex(16)
         self._platform.given_out.append(link)
         self._links.put(link, value=code, expires_at=self._platform.clock.now() + LINK_S)
@@ -102,7 +102,7 @@ class DingTalkMedia:
         if isinstance(app, web.Response):
             return app
         body = await read_json(request)
-        self._desk.record(app, request, body)
+        self._desk.record(app, "other", target=request.path, body=body)
         query = {name: value for name, value in request.query.items() if name != "access_token"}
         told = {"path": request.path, "method": request.method, "query": query, "body": body}
         return json_answer({**(error(0, "ok") if is_old else {}), "asked": told})

@@ -10,6 +10,7 @@ from longwire_connectors.simulator.answers import json_answer
 from longwire_connectors.simulator.apps import Verdict
 from longwire_connectors.simulator.counters import SentMessage, keep
 from longwire_connectors.simulator.dingtalk_desk import Desk, Json, error, read_json, refused, texts
+from longwire_connectors.simulator.fault_kinds import ApiName
 from longwire_connectors.simulator.tickets import ExpiringTable
 
 __all__ = ["DingTalkOpenApi"]
@@ -102,7 +103,7 @@ class DingTalkOpenApi:
         """Answer both recalls: a key that is not known, or was recalled before, is named as failed."""
         body, now = await read_json(request), self._platform.clock.now()
         keys = texts(body.get("processQueryKeys"))
-        app = await self._entered(request, is_right=bool(keys) and "robotCode" in body)
+        app = await self._entered(request, "recall", is_right=bool(keys) and "robotCode" in body)
         if isinstance(app, web.Response):
             return app
         done: list[str] = []
@@ -112,7 +113,7 @@ class DingTalkOpenApi:
                 failed[key] = "msgNotFound"
             else:
                 done.append(key)
-        self._desk.record(app, request, body)
+        self._desk.record(app, "recall", target=",".join(keys), body=body)
         return json_answer({"successResult": done, "failedResult": failed})
 
     async def person_status(self, request: web.Request) -> web.Response:
@@ -134,25 +135,26 @@ class DingTalkOpenApi:
     async def emotion(self, request: web.Request) -> web.Response:
         """Answer ``robot/emotion/reply`` and ``recall``."""
         body = await read_json(request)
-        app = await self._entered(request, is_right=body.keys() >= _EMOTION)
+        app = await self._entered(request, "emotion", is_right=body.keys() >= _EMOTION)
         if isinstance(app, web.Response):
             return app
-        self._desk.record(app, request, body)
+        what = request.path.rpartition("/")[2]
+        self._desk.record(app, "emotion", target=str(body["openMsgId"]), body={**body, "what": what})
         return json_answer({"success": True})
 
     async def _status(self, request: web.Request, named: Json) -> str | web.Response:
         key = str(named.get("processQueryKey", ""))
-        app = await self._entered(request, is_right=bool(key) and "robotCode" in named)
+        app = await self._entered(request, "status", is_right=bool(key) and "robotCode" in named)
         if isinstance(app, web.Response):
             return app
         target = self._sent.get(key, now=self._platform.clock.now())
         if target is None:
             return refused("invalidParameter.processQueryKey", "processQueryKey is invalid")
-        self._desk.record(app, request, named)
+        self._desk.record(app, "status", target=key, body=named)
         return target
 
-    async def _entered(self, request: web.Request, *, is_right: bool) -> str | web.Response:
-        app = await self._desk.enter(request, call="other")
+    async def _entered(self, request: web.Request, call: ApiName, *, is_right: bool) -> str | web.Response:
+        app = await self._desk.enter(request, call=call)
         if isinstance(app, str) and not is_right:
             return refused("invalidParameter", "a parameter is missing")
         return app

@@ -134,24 +134,6 @@ def test_a_refused_command_carries_the_platforms_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_repeatable", "retcode", "retryable"),
-    [
-        (500, False, RetCode.DEADLINE_EXCEEDED, False),
-        (504, False, RetCode.DEADLINE_EXCEEDED, False),
-        (500, True, RetCode.PLATFORM_REFUSED, True),
-        (503, False, RetCode.PLATFORM_REFUSED, True),
-        (404, False, RetCode.PLATFORM_REFUSED, False),
-    ],
-)
-def test_a_broken_platform_leaves_the_effect_unknown(
-    *, status: int, is_repeatable: bool, retcode: RetCode, retryable: bool
-) -> None:
-    refused = errors.command_refused(answer(status), is_repeatable=is_repeatable)
-    assert (refused.retcode, refused.retryable) == (retcode, retryable)
-    assert refused.data["http_status"] == status
-
-
-@pytest.mark.parametrize(
     "code",
     ["Throttling", "Throttling.User", "90018", "90030", "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"],
 )
