@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from longwire_connectors.base import Connector
+from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
@@ -77,6 +78,7 @@ class Commands:
             task.cancel()
 
     async def _carry_out(self, connector: Connector, command: Command) -> None:
+        COMMAND_ENDS_AT.set(asyncio.get_running_loop().time() + command.deadline_s)
         try:
             async with asyncio.timeout(command.deadline_s):
                 data = await connector.call(command.method, command.params, key=command.key)

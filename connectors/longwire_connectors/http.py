@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ import msgspec
 
 from longwire_connectors import breaker, webcall
 from longwire_connectors.asking import NOTHING, Asked, Attempt, Part, Reply
-from longwire_connectors.breaker import Breaker
+from longwire_connectors.breaker import Breaker, State
+from longwire_connectors.deadline import call_ends_at
 from longwire_connectors.unanswered import resting, too_long, unanswered
 from longwire_protocol.threads import in_thread
 
@@ -36,6 +38,8 @@ MAX_BODY_BYTES = 1024 * 1024
 """Of an answer, decompressed. Most are some hundred bytes; a page of 50 messages is some hundred thousand."""
 CHUNK_BYTES = 64 * 1024
 """The most that `Download.chunks` gives at a time."""
+
+_log = logging.getLogger("longwire.child")
 
 _IMPORT_S = 30.0
 _JSON = "application/json; charset=utf-8"
@@ -104,7 +108,8 @@ class Http:
             data: what is sent as it is; or
             parts: what is sent as a multipart form.
             max_bytes: of the answer's body, decompressed.
-            total_s: for everything, waiting for a place in the pool included.
+            total_s: for everything, waiting for a place in the pool included; less where the command that it
+                is made for must be answered before.
             is_repeatable: it is harmless to ask twice: nothing is changed by it, or the platform knows a
                 repetition. It is asked once more where an idle connection turns out to be closed.
 
@@ -161,16 +166,14 @@ class Http:
     @asynccontextmanager
     async def _asking(self, asked: Asked) -> AsyncGenerator[Answer]:
         """Ask once, if the host's breaker lets it, and tell the breaker how it went."""
-        attempt = Attempt(asked, ends_at=_now() + asked.total_s)
+        attempt = Attempt(asked, ends_at=call_ends_at(now=_now(), total_s=asked.total_s))
         pool = await self._opened(asked)
         term = self._admit(asked)
         try:
             async with pool.ask(attempt) as answer:
                 yield answer
         finally:
-            before = self._breaker(asked.origin)
-            after = breaker.report(before, attempt.outcome, term=term, now=_now())
-            self._breakers[asked.origin] = after
+            self._settle(attempt, term=term)
 
     def _admit(self, asked: Asked) -> int:
         """Return the breaker's term, or raise if the host is to be left alone."""
@@ -179,6 +182,17 @@ class Http:
         if wait_s > 0:
             raise resting(asked.host, wait_s=wait_s)
         return after.term
+
+    def _settle(self, attempt: Attempt, *, term: int) -> None:
+        """Tell the breaker how a call went, and the log what that changes."""
+        asked = attempt.asked
+        before = self._breaker(asked.origin)
+        after = breaker.report(before, attempt.outcome, term=term, now=_now())
+        self._breakers[asked.origin] = after
+        if after.state is State.OPEN and before.state is State.CLOSED:
+            _log.warning("host_left_alone", extra={"host": asked.host, "failures": breaker.FAILURES})
+        elif after.state is State.CLOSED and before.state is State.PROBING:
+            _log.info("host_answers_again", extra={"host": asked.host})
 
     def _breaker(self, origin: str) -> Breaker:
         found = self._breakers.setdefault(origin, Breaker())
@@ -204,7 +218,6 @@ class Http:
 
 def _prepare() -> None:
     importlib.import_module("longwire_connectors.pool")
-    webcall.prepare()
     webcall.trust()
 
 

@@ -38,6 +38,8 @@ IDLE_S = 15.0
 """How long an idle connection is kept: aiohttp's number, below those of common gateways, so that they seldom
 close one in the moment in which it is used."""
 
+_NEVER_ROUND_S = 1e9
+"""aiohttp rounds longer timeouts up to full seconds, and calls would outlast their commands."""
 _SERVER_ERROR = 500
 _LARGE_BYTES = 512 * 1024
 """From this on a body is handed over as a file: aiohttp then writes it piece by piece."""
@@ -75,6 +77,7 @@ class Pool:
             resolver=_Resolver(),
             ssl=webcall.trust(),
             ttl_dns_cache=LOOKUP_LIFE_S,
+            timeout_ceil_threshold=_NEVER_ROUND_S,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -114,6 +117,7 @@ class Pool:
             connect=READY_S,
             sock_connect=CONNECT_S,
             sock_read=SILENCE_S,
+            ceil_threshold=_NEVER_ROUND_S,
         )
         return await self._session.request(
             asked.method,

@@ -12,14 +12,17 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from longwire_connectors import breaker, pool, webcall
+from longwire_connectors.commands import Commands
 from longwire_connectors.http import Http, Part, Reply
 from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.frames import Command, CommandResult
 
 TLS = Path(__file__).parent.parent / "fakes" / "tls"
 DEADLINE_S = 30.0
@@ -221,7 +224,8 @@ async def test_a_lookup_that_hangs_is_left_behind(http: Http, monkeypatch: pytes
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
     monkeypatch.setattr(pool, "LOOKUP_S", 0.1)
-    assert had_no_effect(await refused(http, "http://slow.example/"))
+    monkeypatch.setattr(pool, "READY_S", 1000.0)
+    assert had_no_effect(await refused(http, "http://slow.example/", total_s=1000.0))
     assert not over.is_set()
     gate.set()
     await over.wait()
@@ -265,7 +269,8 @@ async def test_a_silence_in_the_answer_ends_it(http: Http, monkeypatch: pytest.M
         await hang(reader, writer)
 
     async with talking(stall) as url:
-        assert "in time" in (await refused(http, url, total_s=DEADLINE_S)).message
+        error = await refused(http, url, total_s=1000.0)
+        assert "did not answer in time: SocketTimeoutError" in error.message
 
 
 async def test_an_answer_over_the_bound_is_not_read_to_its_end(http: Http, server: Server) -> None:
@@ -291,7 +296,33 @@ async def test_a_full_pool_is_waited_for_in_order_and_not_for_ever(
     assert server.paths == ["/0", "/1", "/2", "/3"]
 
 
-async def test_five_failures_leave_the_host_alone_and_no_other(http: Http, server: Server) -> None:
+async def test_a_command_whose_deadline_ends_in_the_queue_had_no_effect(
+    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_PER_HOST", 1)
+    server.release.clear()
+
+    async def call(_method: str, params: dict[str, Any], **_: Any) -> None:
+        await http.call("POST", server.url + params["path"])
+
+    results: list[CommandResult] = []
+    connector = SimpleNamespace(call=call)
+    async with asyncio.TaskGroup() as tasks:
+        commands = Commands(tasks, lambda: connector, results.append)
+        commands.begin(Command(1, "m", {"path": "/sent"}, deadline_s=DEADLINE_S))
+        await seen(server, 1)
+        commands.begin(Command(2, "m", {"path": "/queued"}, deadline_s=0.5))
+        async with asyncio.timeout(DEADLINE_S):
+            while not results:  # noqa: ASYNC110  only seen by looking
+                await asyncio.sleep(0.005)
+        server.release.set()
+    codes = [(result.id, result.retcode) for result in results]
+    assert codes == [(2, RetCode.PLATFORM_UNREACHABLE), (1, RetCode.OK)]
+
+
+async def test_five_failures_leave_the_host_alone_and_no_other(
+    http: Http, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     server.status = 500
     for _ in range(5):
         assert (await http.call("POST", server.url)).status == 500
@@ -300,13 +331,15 @@ async def test_five_failures_leave_the_host_alone_and_no_other(http: Http, serve
     assert error.retry_after_ms is not None
     assert 0 < error.retry_after_ms <= 30_000
     assert len(server.seen) == 5
+    assert [record.message for record in caplog.records] == ["host_left_alone"]
     async with serving() as other:
         assert (await http.call("POST", other.url)).status == 200
 
 
 async def test_one_probe_at_a_time_finds_out_whether_the_host_is_back(
-    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch
+    http: Http, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="longwire.child")
     monkeypatch.setattr(breaker, "REST_S", 0.0)
     server.status = 500
     for _ in range(5):
@@ -320,6 +353,7 @@ async def test_one_probe_at_a_time_finds_out_whether_the_host_is_back(
         server.release.set()
     assert probe.result().status == 400
     assert (await http.call("POST", server.url)).status == 400
+    assert [record.message for record in caplog.records] == ["host_left_alone", "host_answers_again"]
 
 
 async def test_refusals_and_calls_given_up_are_no_failures_of_the_host(http: Http, server: Server) -> None:
