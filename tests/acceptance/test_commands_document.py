@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from longwire_protocol.errors import RetCode
 DOCUMENT = Path(__file__).parents[2] / "docs" / "commands.md"
 PLATFORMS = ("lark", "dingtalk")
 APPS = {"lark": "cli_00000000000000dd", "dingtalk": "dingdocument"}
-GROUPS = {"lark": "oc_elsewhere", "dingtalk": "cidElsewhere=="}
+GROUPS = {"lark": "oc_elsewhere", "dingtalk": "cidElsewhere"}
 CARDS: dict[str, dict[str, Any]] = {
     "lark": {"elements": [{"tag": "markdown", "content": "a card"}]},
     "dingtalk": {"cardTemplateId": "t.schema", "cardData": {"cardParamMap": {"title": "a card"}}},
@@ -42,13 +43,18 @@ class Trial:
         self.platform = platform
         self.received, self.chat = received, chat
         self._client = client
+        self._chats = itertools.count()
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         return await self._client.call(method, params, account=self.platform)
 
     async def send(self, **params: Any) -> dict[str, Any]:
-        """Send to where no session webhook leads, so that the platform names the message."""
-        sent = await self.call("message.create", chat=GROUPS[self.platform], **params)
+        """Send to where no session webhook leads, so that the platform names the message.
+
+        To a chat of its own, as each has its rate.
+        """
+        chat = f"{GROUPS[self.platform]}{next(self._chats)}"
+        sent = await self.call("message.create", chat=chat, **params)
         assert sent["message_id"]
         return sent
 

@@ -9,7 +9,8 @@ from longwire_protocol.errors import CommandError
 
 TOKEN_CODES: Final = frozenset({99991661, 99991663, 99991664, 99991668})
 """Missing, invalid or expired access tokens; only 99991663 is named in public code for this call."""
-LIMITED_CODES: Final = frozenset({99991400, 230020, 11232})
+CHAT_LIMITED: Final = 230020
+LIMITED_CODES: Final = frozenset({99991400, CHAT_LIMITED, 11232})
 """Of the gateway, of one chat or message, of the tenant's messages (`docs/platforms.md` 1.6)."""
 RECALLED: Final = 230011
 OVERTAKEN: Final = 300317
@@ -43,6 +44,11 @@ def code_of(error: CommandError) -> object:
 
 
 def refusal_data(code: object) -> dict[str, object]:
-    """Return the `data` of a refusal: `platform_code`, and `reason` where it is known."""
+    """Return the `data` of a refusal: `platform_code`, a known `reason`, and whose `limit` it is."""
     reason = REASONS.get(code) if isinstance(code, int) else None
-    return {"platform_code": code} if reason is None else {"platform_code": code, "reason": reason}
+    told: dict[str, object] = {"platform_code": code}
+    if reason is not None:
+        told["reason"] = reason
+    if code == CHAT_LIMITED:
+        told["limit"] = "chat"
+    return told

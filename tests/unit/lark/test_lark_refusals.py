@@ -12,6 +12,7 @@ from longwire_protocol.errors import CommandError
         (230002, {"platform_code": 230002, "reason": "not_in_chat"}),
         (230011, {"platform_code": 230011, "reason": "message_recalled"}),
         (7, {"platform_code": 7}),
+        (230020, {"platform_code": 230020, "limit": "chat"}),
         (None, {"platform_code": None}),
     ],
 )
