@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.dingtalk import probe
+from longwire_connectors.clicks import RESPOND
+from longwire_connectors.dingtalk import clicks, probe
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.dingtalk.webhooks import is_loopback_http
@@ -28,7 +29,7 @@ class DingTalkConnector(Connector):
         secrets=("client_secret",),
         identity="client_id",
         extra="dingtalk",
-        methods=("message.create",),
+        methods=("message.create", RESPOND),
         is_forkable=True,
         # Never under 10 s apart (the law draws from [d/2, d]) and at most 23 attempts in an hour's refusal;
         # the SDK alone made 1,856 in 5 s against a server that closed at once (D3).
@@ -66,7 +67,9 @@ class DingTalkConnector(Connector):
         return await Session(self._options, self._host, link, self._memory).serve()
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
-        """See `Connector.call`; knows `message.create`."""
+        """See `Connector.call`; knows `message.create` and `card.respond`."""
+        if method == RESPOND:
+            return await self._host.clicks.respond(params, form=clicks.shown)
         if method not in self.declaration.methods:
             return await super().call(method, params, key=key)
         if self._sending is None:

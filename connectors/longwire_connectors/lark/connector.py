@@ -7,7 +7,8 @@ from typing import Any
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.lark import probe, sdk
+from longwire_connectors.clicks import RESPOND
+from longwire_connectors.lark import clicks, probe, sdk
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.options import LarkOptions
 from longwire_protocol.declaration import Rate, Rates
@@ -26,7 +27,7 @@ class LarkConnector(Connector):
         secrets=("app_secret",),
         identity="app_id",
         extra="lark",
-        methods=("message.create",),
+        methods=("message.create", RESPOND),
         is_forkable=True,
         repeat_window_s=3600.0,  # by `uuid` (docs/platforms.md 1.6)
         rates=Rates(app=(Rate(50, 1.0), Rate(1000, 60.0)), chat=(Rate(5, 1.0),)),
@@ -64,7 +65,9 @@ class LarkConnector(Connector):
         return await self._serve(self._options, host=self._host, link=link)
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
-        """Do `message.create`; see `Connector.call`."""
+        """Do `message.create` and `card.respond`; see `Connector.call`."""
+        if method == RESPOND:
+            return await self._host.clicks.respond(params, form=clicks.shown)
         if method == "message.create":
             return await self._api.send_message(params, key=key)
         return await super().call(method, params, key=key)
