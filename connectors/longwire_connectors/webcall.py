@@ -20,6 +20,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import (
     HTTPHandler,
     HTTPSHandler,
@@ -28,6 +29,7 @@ from urllib.request import (
     Request,
     UnknownHandler,
     getproxies,
+    proxy_bypass,
 )
 
 import msgspec
@@ -44,7 +46,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 _CHUNK_BYTES = 4096
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_USER_AGENT = f"longwire/{__version__}"
+USER_AGENT = f"longwire/{__version__}"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ def call(
         OSError: the network's other errors, or an answer that is no HTTP.
         ValueError: not a URL.
     """
-    said = {"Accept": "*/*", "User-Agent": _USER_AGENT, **headers}
+    said = {"Accept": "*/*", "User-Agent": USER_AGENT, **headers}
     if json is not None:
         body, said = msgspec.json.encode(json), {"Content-Type": "application/json", **said}
     request = Request(url, data=body, headers=said, method=method)  # noqa: S310  the scheme is looked at below
@@ -125,14 +127,28 @@ def tls(uri: str) -> dict[str, Any]:
     return {"ssl": trust()} if uri.startswith("wss:") else {}
 
 
+def proxy_for(url: str) -> str | None:
+    """Return the URL of the environment's proxy for an address, if it names one for it."""
+    parts = urlsplit(url)
+    proxy = _proxies().get(parts.scheme)
+    if proxy is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
 @cache
-def _opener() -> OpenerDirector:
-    """Return urllib's machinery without redirects, cookies, passwords, and errors for statuses."""
+def _proxies() -> dict[str, str]:
     proxies = getproxies()
     if "all" in proxies:
         proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
+    return proxies
+
+
+@cache
+def _opener() -> OpenerDirector:
+    """Return urllib's machinery without redirects, cookies, passwords, and errors for statuses."""
     opener = OpenerDirector()
-    for handler in (ProxyHandler(proxies), _Http(), _Https(context=trust()), UnknownHandler()):
+    for handler in (ProxyHandler(_proxies()), _Http(), _Https(context=trust()), UnknownHandler()):
         opener.add_handler(handler)
     return opener
 

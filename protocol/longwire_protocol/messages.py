@@ -21,7 +21,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     tenant: str | None = None
     idempotency_key: str | None = None
     deadline_ms: int | None = None
-    """How long the client waits, from the supervisor's receipt; 30,000 where absent."""
+    """How long the client waits, from the supervisor's receipt; 30,000 where absent. A command that is
+    accepted durably expires then."""
+    wait_ms: int | None = None
+    """How long to wait for the outcome of such a command before the reply is `accepted`; until its deadline
+    where absent."""
     trace: str | None = None
 
 

@@ -45,6 +45,8 @@ class Premises(Workplace, frozen=True):
     """How close together an account may connect."""
     outages: Outages
     """Who fails together."""
+    queued: Callable[[str, str], int]
+    """Tells how many commands wait for an account, by tenant and name."""
 
 
 class Account:
@@ -226,8 +228,15 @@ class Account:
             )
         self._excess = excess
 
-    async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
-        """Have the platform do something.
+    @property
+    def takes_commands(self) -> bool:
+        """Whether it is up, or will be without an operator: then commands wait for it."""
+        return self.is_called_for and self._life.state is not State.PARKED
+
+    async def command(
+        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
+    ) -> CommandResult:
+        """Have the platform do something; `key` tells it a repetition, if it can be told.
 
         Raises:
             CommandError: the account is not online.
@@ -238,7 +247,7 @@ class Account:
             raise CommandError(
                 RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is {self._life.state}, not online", retryable=True
             )
-        return await self._child.command(method, params, deadline_s=deadline_s)
+        return await self._child.command(method, params, deadline_s=deadline_s, key=key)
 
     async def _respond(self, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
         """Have a click on a card answered by the process that holds it, also one that is leaving."""
@@ -489,6 +498,7 @@ class Account:
             meter=self.meter,
             last_incident=self._premises.yard.incidents.last(self.name),
             last_failure=self._last_failure,
+            queued=self._premises.queued(self.config.tenant, self.name),
         )
         return portrait(sitter, wall=self._wall)
 

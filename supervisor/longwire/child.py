@@ -208,13 +208,15 @@ class Child:
         self.health.end()
         self._process.signal(signal.SIGKILL)
 
-    async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
+    async def command(
+        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
+    ) -> CommandResult:
         """Have it do something on the platform; always answers, by the deadline at the latest."""
         number = next(self._command_ids)
         answer: asyncio.Future[CommandResult] = self._loop.create_future()
         self._commands[number] = answer
         deadline_s = max(deadline_s, _LEAST_DEADLINE_S)
-        frame = Command(id=number, method=method, params=params, deadline_s=deadline_s)
+        frame = Command(id=number, method=method, params=params, deadline_s=deadline_s, key=key)
         try:
             if not self._yard.hub.send(self._peer, frame):
                 return CommandResult(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 import zmq
 
@@ -53,6 +54,10 @@ _MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 _DEFAULT_DEADLINE_MS = 30_000
 _MAX_DEADLINE_MS = 600_000
+
+_GRACE_S = 5.0
+"""Beyond its deadline, how long a request may take: the outcome of a command at its deadline has to be found
+out and written. For all others the handler itself sees to the deadline."""
 
 _PING_S = 1.0
 _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 5_000, 30_000
@@ -133,7 +138,7 @@ class Handler(Protocol):
     """Whoever does what clients ask for."""
 
     async def request(self, client: ClientPeer, request: Request, *, deadline_s: float) -> Any:
-        """Return the data of the reply. Raises CommandError."""
+        """Return the data of the reply. Raises CommandError, and TimeoutError at the deadline."""
         ...
 
     def ack(self, client: ClientPeer, ack: Ack) -> None:
@@ -275,7 +280,7 @@ class Control:
     async def _answer(self, client: ClientPeer, request: Request) -> None:
         deadline_ms = min(max(1, request.deadline_ms or _DEFAULT_DEADLINE_MS), _MAX_DEADLINE_MS)
         try:
-            async with asyncio.timeout(deadline_ms / 1000):
+            async with asyncio.timeout(deadline_ms / 1000 + _GRACE_S):
                 data = await self._handler.request(client, request, deadline_s=deadline_ms / 1000)
         except CommandError as exc:
             client.send(_failed(request, exc))
@@ -287,7 +292,9 @@ class Control:
             text = "a bug of the supervisor; its log has the traceback"
             client.send(_failed(request, CommandError(RetCode.INTERNAL, text)))
         else:
-            if not isinstance(data, Answered):
+            if isinstance(data, Accepted):
+                client.send(Reply(id=request.id, status="accepted", data=data))
+            elif not isinstance(data, Answered):
                 client.send(Reply(id=request.id, status="ok", data=data))
         finally:
             client.open_requests -= 1
@@ -314,6 +321,12 @@ class Answered:
 
 
 ANSWERED = Answered()
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Returned by a handler that will do what was asked for, and has not yet."""
+
+    receipt: str
 
 
 def _failed(request: Request, error: CommandError) -> Reply:

@@ -1,6 +1,7 @@
-"""One effect and one answer for requests that carry the same idempotency key.
+"""One effect and one answer for changes of accounts that carry the same idempotency key.
 
-Kept in memory: a restart of the supervisor forgets the keys, which the client protocol says of this version.
+Kept in memory, as those changes are: a restart of the supervisor forgets both. Commands with an effect on a
+platform have their keys on disk, see `longwire.outbox`.
 """
 
 from __future__ import annotations

@@ -57,6 +57,8 @@ class Sitter(msgspec.Struct, frozen=True, kw_only=True):
     last_incident: Summary | None
     last_failure: tuple[float, LinkFailure] | None
     """When it was, on the loop's clock."""
+    queued: int
+    """Commands that wait for it."""
 
 
 def portrait(sitter: Sitter, *, wall: Wall) -> AccountStatus:
@@ -111,6 +113,7 @@ def portrait(sitter: Sitter, *, wall: Wall) -> AccountStatus:
         events=sitter.tally.events,
         duplicates=sitter.tally.duplicates,
         unstored=beat.unstored if beat else 0,
+        queued=sitter.queued,
         pss_bytes=meter.pss_bytes if meter else None,
         rss_bytes=meter.rss_bytes if meter else None,
         cpu_percent=meter.cpu_percent if meter else None,

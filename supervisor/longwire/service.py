@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,8 @@ from longwire.idempotency import Idempotency
 from longwire.incidents import Incidents
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
+from longwire.outbox import Outbox
+from longwire.platformcommands import PlatformCommands, data_of
 from longwire.probe import Checks
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
@@ -72,9 +75,10 @@ class Realm(Protocol):
 class Service:
     """Carries out requests; see `control.Handler`."""
 
-    def __init__(self, realm: Realm, deliveries: Deliveries) -> None:
+    def __init__(self, realm: Realm, deliveries: Deliveries, outbox: Outbox) -> None:
         self._realm = realm
         self._deliveries = deliveries
+        self._platform = PlatformCommands(outbox, self._account)
         self._once = Idempotency()
         self._checks = Checks()
         self._methods: dict[str, Method] = {
@@ -107,9 +111,13 @@ class Service:
         self._realm.catch_up()  # else one that was stopped would tell old news of everyone
         method = self._methods.get(request.method)
         if method is not None:
-            return await method(client, request, deadline_s)
+            async with asyncio.timeout(deadline_s):
+                return await method(client, request, deadline_s)
+        if self._platform.is_about_receipt(request):
+            async with asyncio.timeout(deadline_s):
+                return await self._platform.get(request)
         if any(_is_known(request.method, account) for account in self._realm.accounts.values()):
-            return await self._platform(request, deadline_s)
+            return await self._platform.carry_out(client, request, deadline_s=deadline_s)
         raise CommandError(RetCode.UNKNOWN_METHOD, f"no method {request.method!r}; see get_supported")
 
     def ack(self, client: ClientPeer, ack: Ack) -> None:
@@ -225,7 +233,7 @@ class Service:
             return CommandResult(id=0, retcode=RetCode.OK, data=data)
 
         name = request.account or str(request.params.get("account"))
-        return _data(await self._once_only(request, (request.tenant or "", name), request.params, act))
+        return data_of(await self._once_only(request, (request.tenant or "", name), request.params, act))
 
     def _account(self, request: Request) -> Account:
         name = request.account or request.params.get("account")
@@ -256,29 +264,6 @@ class Service:
     async def _deadletter_purge(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return await self._deliveries.dead_letters.purge(request.params, tenant=request.tenant)
 
-    # On the platform.
-
-    async def _platform(self, request: Request, deadline_s: float) -> Any:
-        account = self._account(request)
-        if (reason := account.config.supported.missing.get(request.method)) is not None:
-            raise CommandError(
-                RetCode.UNSUPPORTED, f"{account.config.platform} has no {request.method}: {reason}"
-            )
-        if request.method not in account.config.methods:
-            raise CommandError(
-                RetCode.UNKNOWN_METHOD,
-                f"{account.config.connector} has no {request.method}; see get_supported",
-            )
-        params = {key: value for key, value in request.params.items() if key != "account"}
-        return _data(
-            await self._once_only(
-                request,
-                (account.config.tenant, account.name),
-                params,
-                lambda: account.command(request.method, params, deadline_s=deadline_s),
-            )
-        )
-
     async def _once_only(
         self,
         request: Request,
@@ -302,15 +287,3 @@ class Service:
 
 def _is_known(method: str, account: Account) -> bool:
     return method in account.config.methods or method in account.config.supported.missing
-
-
-def _data(result: CommandResult) -> Any:
-    if result.retcode == RetCode.OK:
-        return result.data
-    raise CommandError(
-        result.retcode,
-        result.message,
-        retryable=result.retryable,
-        retry_after_ms=result.retry_after_ms,
-        data=result.data,
-    )

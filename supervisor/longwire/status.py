@@ -76,6 +76,8 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Redeliveries recognised, by this supervisor."""
     unstored: int
     """Events the child has handed over and that are not committed."""
+    queued: int
+    """Commands that wait for their turn, the link, or their next try."""
     pss_bytes: int | None
     """Memory of its process, what it shares divided among those who share it; looked at from time to time."""
     rss_bytes: int | None
@@ -116,6 +118,21 @@ class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What most of them failed with."""
 
 
+class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The commands that were accepted."""
+
+    queued: int
+    """Those that wait for their turn, the link, or their next try."""
+    under_way: int
+    done: int
+    """In this supervisor's time, as the following."""
+    failed: int
+    expired: int
+    uncertain: int
+    oldest_age_s: float | None
+    """Since the oldest that has not ended was accepted; `None` if all have."""
+
+
 class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor itself."""
 
@@ -139,6 +156,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, kw_only=True):
     by_command: dict[str, Literal["added", "updated", "removed"]]
     """Accounts that are not what the file says, until the next start of the supervisor, by name."""
     outages: list[OutageStatus]
+    outbox: OutboxStatus
 
 
 class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):

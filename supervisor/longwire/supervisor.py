@@ -48,6 +48,7 @@ from longwire.manners import Manners
 from longwire.memory import MEMORY_PREFIX, Memory
 from longwire.nursery import Nursery, kind_of
 from longwire.outages import Outages, Pace
+from longwire.outbox import Outbox
 from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
@@ -216,6 +217,7 @@ class Supervisor:
             await self._incidents.open()
         tasks.create_task(self._incidents.run(), name="incidents")
         yard = Yard(hub, watch, nursery, self._incidents)
+        self._outbox = await self._open_outbox(tasks)
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
@@ -227,7 +229,7 @@ class Supervisor:
             self._control = Control(
                 context,
                 self._config.supervisor.endpoints,
-                handler=Service(self, self._deliveries),
+                handler=Service(self, self._deliveries, self._outbox),
                 tasks=tasks,
                 supervisor_id=self._id,
             )
@@ -248,7 +250,9 @@ class Supervisor:
     async def _go_down(self, hub: ChildrenHub) -> None:
         """Bring down the accounts, then what they used, then what clients use."""
         _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
+        self._outbox.stop()
         await self._fleet.wind_down()
+        await self._outbox.close()
         self._connects.close()
         self._watch.close()
         await self._nursery.close()
@@ -284,7 +288,13 @@ class Supervisor:
             changed=changed,
             manners=Manners(),
             outages=self._outages,
+            queued=self._outbox.queued,
         )
+
+    async def _open_outbox(self, tasks: asyncio.TaskGroup) -> Outbox:
+        outbox = Outbox(self._journal, lambda: self._fleet.accounts, tasks, wall=time.time())
+        await outbox.open()
+        return outbox
 
     def _connect_gates(self) -> ConnectGates:
         settings = self._config.supervisor
@@ -318,6 +328,7 @@ class Supervisor:
         return Keeper(self._journal, self._deliveries, limits=limits)
 
     def _account_changed(self, account: Account) -> None:
+        self._outbox.look(account.config.tenant, account.name)
         status = account.status()
         level = _log.debug if status.state in _PASSED_ONLY else _log.info
         if status.state is State.PARKED:
@@ -379,6 +390,7 @@ class Supervisor:
             templates=self._nursery.status(),
             by_command=self._configuration.overlay.hows(),
             outages=self._outages.status(),
+            outbox=self._outbox.status(),
         )
 
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:

@@ -44,6 +44,8 @@ class Bench:
 
     def __init__(self, admin: SimulatorClient, connector: LarkConnector, host: FakeHost) -> None:
         self.admin, self.connector, self.host = admin, connector, host
+        self.options = connector._options
+        self.url = self.options.base
         self.link = FakeLink()
         self.has_hanging_calls = False
         self.serving: asyncio.Task[LinkFailure] | None = None

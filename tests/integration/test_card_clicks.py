@@ -78,11 +78,16 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    platform: Platform, *, respond_s: float = 2.5, stores: bool = True, senders: tuple[str, ...] | None = None
+    platform: Platform,
+    *,
+    respond_s: float = 2.5,
+    stores: bool = True,
+    senders: tuple[str, ...] | None = None,
+    time_scale: float = 1000.0,
 ) -> AsyncIterator[Stage]:
     host = FakeHost(platform=platform, allow_senders=senders)
     link = FakeLink(stores=stores)
-    async with Simulator(time_scale=1000.0) as simulator, SimulatorClient(simulator.url) as admin:
+    async with Simulator(time_scale=time_scale) as simulator, SimulatorClient(simulator.url) as admin:
         connector: Connector
         if platform == "lark":
             options = LarkOptions(
@@ -244,7 +249,7 @@ async def test_a_click_whose_connection_ends_fails_and_is_told_so(platform: Plat
 
 
 async def test_a_click_that_waits_when_dingtalk_replaces_the_connection_gets_the_default() -> None:
-    async with staged("dingtalk", respond_s=LONG_S) as stage:
+    async with staged("dingtalk", respond_s=LONG_S, time_scale=1.0) as stage:  # it cuts after 10 s
         await stage.click()
         await stage.clicked()
         await stage.admin.inject_dingtalk(DingTalkEvent(app=APP, kind="disconnect"))

@@ -171,7 +171,8 @@ GOOD_TOKEN = {"accessToken": "t", "expireIn": 7200}
         ({TOKEN: "<html>"}, RetCode.PLATFORM_UNREACHABLE, None),
         ({TOKEN: None}, RetCode.PLATFORM_UNREACHABLE, None),
         ({TOKEN: 307}, RetCode.PLATFORM_REFUSED, "307"),
-        ({TOKEN: GOOD_TOKEN, PERSON: "[" * 300_000}, RetCode.PLATFORM_UNREACHABLE, None),
+        ({TOKEN: GOOD_TOKEN, PERSON: "[" * 300_000}, RetCode.DEADLINE_EXCEEDED, None),
+        ({TOKEN: GOOD_TOKEN, PERSON: None}, RetCode.DEADLINE_EXCEEDED, None),
         (
             {TOKEN: GOOD_TOKEN, PERSON: {"invalidStaffIdList": ["u"]}},
             RetCode.PLATFORM_REFUSED,

@@ -223,11 +223,11 @@ async def test_a_private_chat_is_answered_after_its_webhook_ended(rig: Rig) -> N
 
 async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
     await rig.connector.call("message.create", {"user": "0300", "text": "one"})
-    rig.connector._sending._api._token = "stale"
+    rig.connector._sending._api._token._value = "stale"
     await rig.connector.call("message.create", {"user": "0300", "text": "two"})
     assert len((await rig.state()).messages) == 2
     await rig.admin.register("dingtalk", app=APP, secret="another")
-    rig.connector._sending._api._token = "stale"
+    rig.connector._sending._api._token._value = "stale"
     with pytest.raises(CommandError) as refusal:
         await rig.connector.call("message.create", {"user": "0300", "text": "three"})
     assert refusal.value.data == {"platform_code": "authFailed", "http_status": 401}
@@ -239,7 +239,9 @@ async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
         (429, "Throttling", RetCode.PLATFORM_LIMITED),
         (403, "Forbidden.AccessDenied.QpsLimitForApi", RetCode.PLATFORM_LIMITED),
         (400, "invalidParameter", RetCode.PLATFORM_REFUSED),
-        (500, "systemError", RetCode.PLATFORM_REFUSED),
+        (400, "systemError", RetCode.PLATFORM_REFUSED),
+        (500, "systemError", RetCode.DEADLINE_EXCEEDED),
+        (503, "ServiceUnavailable", RetCode.PLATFORM_UNREACHABLE),
     ],
 )
 async def test_a_refusal_of_openapi_carries_its_code(
@@ -252,14 +254,18 @@ async def test_a_refusal_of_openapi_carries_its_code(
     assert refusal.value.data["platform_code"] == code
 
 
-async def test_an_answer_that_does_not_come_leaves_the_effect_unknown(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("call", "retcode", "is_retryable"),
+    [("token", RetCode.PLATFORM_UNREACHABLE, True), ("send", RetCode.DEADLINE_EXCEEDED, False)],
+)
+async def test_an_answer_that_does_not_come_leaves_the_effect_of_sending_unknown(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, call: str, retcode: RetCode, *, is_retryable: bool
 ) -> None:
-    monkeypatch.setattr("longwire_connectors.dingtalk.openapi.TOTAL_S", 0.2)
-    await rig.admin.fault(ApiHang(platform="dingtalk", call="token"))
+    monkeypatch.setattr("longwire_connectors.dingtalk.openapi.TOTAL_S", 1.0)
+    await rig.admin.fault(ApiHang(platform="dingtalk", call=call))
     with pytest.raises(CommandError) as refusal:
         await rig.connector.call("message.create", {"chat": "cidG", "text": "x"})
-    assert (refusal.value.retcode, refusal.value.retryable) == (RetCode.PLATFORM_UNREACHABLE, False)
+    assert (refusal.value.retcode, refusal.value.retryable) == (retcode, is_retryable)
 
 
 async def test_other_commands_are_unknown(rig: Rig) -> None:

@@ -251,8 +251,16 @@ async def test_a_token_the_platform_forgot_is_renewed_once(bench: Bench) -> None
             3000,
         ),
         (ApiError(platform="lark", status=400, code=230020), RetCode.PLATFORM_LIMITED, True, 1000),
-        (ApiError(platform="lark", status=500, code=1), RetCode.PLATFORM_UNREACHABLE, True, None),
-        (ApiError(platform="lark", code="text"), RetCode.PLATFORM_UNREACHABLE, True, None),
+        (ApiError(platform="lark", call="send", status=500, code=1), RetCode.DEADLINE_EXCEEDED, False, None),
+        (
+            ApiError(platform="lark", status=503, code=1, headers={"Retry-After": "2"}),
+            RetCode.PLATFORM_UNREACHABLE,
+            True,
+            2000,
+        ),
+        (ApiError(platform="lark", call="token", status=500), RetCode.PLATFORM_UNREACHABLE, True, None),
+        (ApiError(platform="lark", call="send", code="text"), RetCode.DEADLINE_EXCEEDED, False, None),
+        (ApiError(platform="lark", call="token", code="text"), RetCode.PLATFORM_UNREACHABLE, True, None),
         (ApiError(platform="lark", status=400, code=10014), RetCode.PLATFORM_REFUSED, False, None),
     ],
 )

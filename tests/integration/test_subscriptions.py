@@ -63,7 +63,7 @@ class World:
         async with asyncio.timeout(2 * DEADLINE_S), asyncio.TaskGroup() as tasks:
             window_limits = WindowLimits(**cast("Any", limits))
             self.deliveries = await Deliveries.open(self.journal, tasks, limits=window_limits)
-            handler = Service(cast("Any", Realm(self.deliveries)), self.deliveries)
+            handler = Service(cast("Any", Realm(self.deliveries)), self.deliveries, cast("Any", None))
             control = Control(
                 context, [self.endpoint], handler=handler, tasks=tasks, supervisor_id=token_hex(8)
             )

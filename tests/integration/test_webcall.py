@@ -67,6 +67,7 @@ def _fresh_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     webcall.trust.cache_clear()
     webcall._opener.cache_clear()
+    webcall._proxies.cache_clear()
 
 
 async def post(url: str) -> Reply:
@@ -187,6 +188,7 @@ async def test_certificates_that_requests_is_told_of_are_trusted(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path if is_folder else TLS / "certificate.pem"))
         webcall.trust.cache_clear()
         webcall._opener.cache_clear()
+        webcall._proxies.cache_clear()
         assert (await post(url)).status == 200
 
 

@@ -219,13 +219,6 @@ def command_refused(answer: Answer) -> CommandError:
     )
 
 
-def command_unreachable(what: str, *, was_sent: bool) -> CommandError:
-    """Return the error for a request without a readable answer; it may be repeated if it was never sent."""
-    return CommandError(
-        RetCode.PLATFORM_UNREACHABLE, f"DingTalk {what}", retryable=not was_sent, data={"was_sent": was_sent}
-    )
-
-
 def _is_limit(answer: Answer) -> bool:
     return answer.status == HTTP_LIMITED or answer.code in LIMIT_CODES
 

@@ -9,9 +9,11 @@ from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.clicks import RESPOND
 from longwire_connectors.lark import clicks, probe, sdk
+from longwire_connectors.lark.api import LarkApi
+from longwire_connectors.lark.commands import LarkCommands
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.options import LarkOptions
-from longwire_protocol.declaration import Rate, Rates
+from longwire_connectors.lark.supported import METHODS, RATES, REPEAT_WINDOW_S, SUPPORTED
 from longwire_protocol.link import LinkFailure
 from longwire_protocol.probing import Probe
 
@@ -27,10 +29,11 @@ class LarkConnector(Connector):
         secrets=("app_secret",),
         identity="app_id",
         extra="lark",
-        methods=("message.create", RESPOND),
+        methods=(*METHODS, RESPOND),
         is_forkable=True,
-        repeat_window_s=3600.0,  # by `uuid` (docs/platforms.md 1.6)
-        rates=Rates(app=(Rate(50, 1.0), Rate(1000, 60.0)), chat=(Rate(5, 1.0),)),
+        repeat_window_s=REPEAT_WINDOW_S,
+        rates=RATES,
+        supported=SUPPORTED,
         is_overlap_allowed=True,  # 50 links an app, each event to one of them (docs/platforms.md 1.4)
     )
 
@@ -39,6 +42,7 @@ class LarkConnector(Connector):
         self._options = options
         self._host = host
         self._api = OpenApi(options)
+        self._commands = LarkCommands(LarkApi(self._api), app_id=options.app_id)
 
     @classmethod
     def preload(cls) -> None:
@@ -65,13 +69,15 @@ class LarkConnector(Connector):
         return await self._serve(self._options, host=self._host, link=link)
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
-        """Do `message.create` and `card.respond`; see `Connector.call`."""
+        """Carry out a command; see `Connector.call`."""
         if method == RESPOND:
             return await self._host.clicks.respond(params, form=clicks.shown)
-        if method == "message.create":
-            return await self._api.send_message(params, key=key)
-        return await super().call(method, params, key=key)
+        act = self._commands.find(method)
+        if act is None:
+            return await super().call(method, params, key=key)
+        return await act(params, key)
 
     async def close(self) -> None:
-        """Close the HTTP session."""
+        """Close the connections, and forget uploads under way."""
+        self._commands.close()
         await self._api.close()

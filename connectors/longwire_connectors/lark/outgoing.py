@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from longwire_protocol.errors import CommandError, RetCode
+from longwire_connectors.lark.bodies import NewStream, Said, bad, body_of, field, one_of, require
+
+T = TypeVar("T")
 
 _ID_TYPES = {"oc_": "chat_id", "ou_": "open_id", "on_": "union_id"}
 """What an id is, by how it begins; of the others, those with an @ are e-mail addresses."""
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A call below `/open-apis`; `body` still lacks the `uuid`."""
+    """A call below `/open-apis`."""
 
     path: str
-    query: dict[str, str]
-    body: dict[str, Any]
+    query: dict[str, str] = {}
+    body: dict[str, Any] | None = None
+    method: str = "POST"
+    is_repeatable: bool = False
+    """Whether the platform may be asked twice: nothing is changed by it, or the same as by one."""
 
 
 class _Target(msgspec.Struct):
@@ -25,44 +30,40 @@ class _Target(msgspec.Struct):
     thread_id: str | None = None
 
 
-class _Segment(msgspec.Struct):
-    type: str
-    data: dict[str, Any]
-
-
-class _Params(msgspec.Struct, forbid_unknown_fields=True):
+class _Params(Said, forbid_unknown_fields=True, kw_only=True):
     chat: str | _Target | None = None
     user: str | _Target | None = None
     reply_to: str | None = None
-    text: str | None = None
-    segments: list[_Segment] | None = None
-    card: dict[str, Any] | None = None
+    thread: bool = False
+    stream: NewStream | None = None
     account: Any = None
     tenant: Any = None
     """These two only say whose message it is, and were used on the way here."""
 
 
 def message_request(given: dict[str, Any]) -> Request:
-    """Return the call that sends a message.
+    """Return the call that sends a message; its body still lacks the `uuid`.
+
+    By that the platform knows a repetition, but only who kept it can make one: so the call is not harmless.
 
     Raises:
         CommandError: BAD_PARAM, naming the parameter.
     """
-    try:
-        params = msgspec.convert(given, type=_Params)
-    except msgspec.ValidationError as error:
-        raise _bad(str(error)) from error
-    kind, content = _content(params)
-    body = {"msg_type": kind, "content": msgspec.json.encode(content).decode()}
-    if params.reply_to is not None:
-        return _reply(params, body)
+    params = read_params(given, _Params)
+    body = body_of(params, stream=params.stream).encoded
+    if (message_id := _answered(params)) is not None:
+        return _reply(params, message_id, body)
+    if params.thread:
+        raise bad("`thread` needs `reply_to`: on Lark a thread grows from a message")
     # A reply names both, for the platforms that need the user; the chat says where.
     user = params.user if params.chat is None else None
-    name, target = _one_of(chat=params.chat, user=user)
-    receiver = _id_of(target)
-    _require(receiver, name)
+    name, target = one_of(chat=params.chat, user=user)
+    receiver = target if isinstance(target, str) else target.id
+    require(receiver, name)
     return Request(
-        "/im/v1/messages", {"receive_id_type": id_type(receiver)}, {"receive_id": receiver, **body}
+        "/im/v1/messages",
+        {"receive_id_type": id_type(receiver)},
+        {"receive_id": receiver, **body},
     )
 
 
@@ -74,68 +75,39 @@ def id_type(receiver: str) -> str:
     return "email" if "@" in receiver else "user_id"
 
 
-def _reply(params: _Params, body: dict[str, Any]) -> Request:
-    """Answer a message; in its thread where the chat given is one."""
-    message_id = params.reply_to or ""
-    _require(message_id, "reply_to")
-    if not message_id.replace("_", "").replace("-", "").isalnum():
-        raise _bad("`reply_to` is not a message_id")  # it becomes part of a path
-    is_threaded = isinstance(params.chat, _Target) and bool(params.chat.thread_id)
-    more = {"reply_in_thread": True} if is_threaded else {}
-    return Request(f"/im/v1/messages/{message_id}/reply", {}, {**body, **more})
+def read_params(given: dict[str, Any], model: type[T]) -> T:
+    """Return a command's parameters.
+
+    Raises:
+        CommandError: BAD_PARAM: an unknown one, or one of another type.
+    """
+    try:
+        return msgspec.convert(given, type=model)
+    except msgspec.ValidationError as error:
+        raise bad(str(error)) from error
 
 
-def _content(params: _Params) -> tuple[str, dict[str, Any]]:
-    name, content = _one_of(text=params.text, segments=params.segments, card=params.card)
-    if name == "card":
-        return "interactive", content
-    words = _words(content) if name == "segments" else content
-    _require(words, name)
-    return "text", {"text": words}
-
-
-def _words(segments: list[_Segment]) -> str:
-    return "".join(_word(segment, place=f"segments[{number}]") for number, segment in enumerate(segments))
-
-
-def _word(segment: _Segment, *, place: str) -> str:
-    data = segment.data
-    if segment.type == "text":
-        return _field(data, "text", place=place)
-    if segment.type == "mention":
-        user = _field(data, "user_id", place=place)
-        name = data.get("name", "")
-        return f'<at user_id="{_plain(user)}">{_plain(str(name))}</at>'
-    raise _bad(f"`{place}.type`: {segment.type!r} cannot be sent to Lark, only text and mention")
-
-
-def _field(data: dict[str, Any], name: str, *, place: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str):
-        raise _bad(f"`{place}.data.{name}` must be a text")
+def path_id(value: str, name: str) -> str:
+    """Return an id that becomes part of a path; BAD_PARAM if it could be more than an id."""
+    require(value, name)
+    if not (value.isascii() and value.replace("_", "").replace("-", "").isalnum()):
+        raise bad(f"`{name}` is not an id of Lark")
     return value
 
 
-def _plain(words: str) -> str:
-    """Return `words` without what would end the tag they stand in."""
-    return words.translate(dict.fromkeys(map(ord, '<>"')))
+def _answered(params: _Params) -> str | None:
+    """Return the message that is answered, as the parameter or else a segment says."""
+    if params.reply_to is not None:
+        return params.reply_to
+    for at, segment in enumerate(params.segments or ()):
+        if segment.type == "reply":
+            return field(segment.data, "message_id", place=f"segments[{at}]")
+    return None
 
 
-def _id_of(target: str | _Target) -> str:
-    return target if isinstance(target, str) else target.id
-
-
-def _one_of(**choices: Any) -> tuple[str, Any]:
-    given = [(name, value) for name, value in choices.items() if value is not None]
-    if len(given) != 1:
-        raise _bad(f"give exactly one of {', '.join(f'`{name}`' for name in choices)}")
-    return given[0]
-
-
-def _require(value: str, name: str) -> None:
-    if not value:
-        raise _bad(f"`{name}` is empty")
-
-
-def _bad(message: str) -> CommandError:
-    return CommandError(RetCode.BAD_PARAM, message)
+def _reply(params: _Params, message_id: str, body: dict[str, Any]) -> Request:
+    """Answer a message; in its thread where the chat given is one."""
+    is_threaded = isinstance(params.chat, _Target) and bool(params.chat.thread_id)
+    more = {"reply_in_thread": True} if is_threaded or params.thread else {}
+    path = f"/im/v1/messages/{path_id(message_id, 'reply_to')}/reply"
+    return Request(path, {}, {**body, **more})

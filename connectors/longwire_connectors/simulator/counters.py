@@ -4,7 +4,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-__all__ = ["AppState", "ConnectionState", "SentMessage", "State", "keep"]
+__all__ = ["ApiCall", "AppState", "ConnectionState", "SentMessage", "State", "keep"]
 
 KEPT = 10_000
 """How many entries of each list are kept per app; the counts beside them go on. Enough for a storm of some
@@ -45,6 +45,20 @@ class SentMessage(msgspec.Struct, kw_only=True):
     body: Jsonable
 
 
+class ApiCall(msgspec.Struct, kw_only=True):
+    """A REST call, and how it was answered."""
+
+    at: float
+    call: str
+    """The interface, as ``send``, ``patch``, ``card_text``."""
+    target: str
+    """What it concerns: a message, a card, a key."""
+    code: int | str
+    """0 for a success."""
+    body: Jsonable
+    """Empty where it was no JSON."""
+
+
 class AppState(msgspec.Struct, kw_only=True):
     """Everything counted for one app; ``discovery`` is ``connections/open`` on DingTalk."""
 
@@ -80,6 +94,9 @@ class AppState(msgspec.Struct, kw_only=True):
     ack_outcomes: dict[str, int] = {}
     ack_times: list[float] = []
     messages: list[SentMessage] = []
+    api_calls: list[ApiCall] = []
+    limited: int = 0
+    """REST calls refused because they were over a limit of the platform."""
 
 
 class State(msgspec.Struct, kw_only=True):

@@ -29,7 +29,9 @@ __all__ = [
     "LarkDiscoveryStatus",
     "LarkFault",
     "LarkHandshakeRefusal",
+    "LarkNoLimits",
     "LarkNoPong",
+    "LarkNoRanges",
     "LarkPongConfig",
     "NoWsPong",
     "Slow",
@@ -38,6 +40,25 @@ __all__ = [
 HttpStatus = Annotated[int, msgspec.Meta(ge=200, le=599)]
 CloseCode = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
 Times = Annotated[int, msgspec.Meta(ge=1)]
+ApiName = Literal[
+    "any",
+    "token",
+    "bot_info",
+    "send",
+    "update",
+    "patch",
+    "delete",
+    "get",
+    "react",
+    "reactions",
+    "unreact",
+    "card_id",
+    "card_text",
+    "card_settings",
+    "image",
+    "file",
+    "download",
+]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 ConfigValues = dict[str, int | float | str | None]
 
@@ -104,7 +125,7 @@ class ApiError(FaultBase, frozen=True, tag="api_error"):
     ``call`` says which; ``headers`` may carry x-ogw-ratelimit-reset and the like.
     """
 
-    call: Literal["token", "send", "any"] = "any"
+    call: ApiName = "any"
     status: HttpStatus = 500
     code: int | str = 1
     msg: str = "system busy"
@@ -114,7 +135,7 @@ class ApiError(FaultBase, frozen=True, tag="api_error"):
 class ApiHang(FaultBase, frozen=True, tag="api_hang"):
     """A REST call is accepted and never answered."""
 
-    call: Literal["token", "send", "any"] = "any"
+    call: ApiName = "any"
 
 
 class LarkDiscoveryStatus(FaultBase, frozen=True, tag="discovery_status"):
@@ -178,6 +199,14 @@ class LarkNoPong(FaultBase, frozen=True, tag="no_pong"):
     """Lark pings stay unanswered while the WebSocket is alive; ``times`` counts pongs withheld."""
 
 
+class LarkNoLimits(FaultBase, frozen=True, tag="no_limits"):
+    """The published limits of REST calls do not hold, as for a tenant with raised ones."""
+
+
+class LarkNoRanges(FaultBase, frozen=True, tag="no_ranges"):
+    """A download's ``Range`` is not understood, as behind some proxies: the whole is sent."""
+
+
 class DingTalkOpenStatus(FaultBase, frozen=True, tag="open_status"):
     """``connections/open`` answers this status and body; None is the real systemError (AstrBot#1628)."""
 
@@ -213,6 +242,8 @@ LarkFault = (
     | LarkHandshakeRefusal
     | LarkConnectionLimit
     | LarkNoPong
+    | LarkNoLimits
+    | LarkNoRanges
 )
 DingTalkFault = (
     DiscoveryHang

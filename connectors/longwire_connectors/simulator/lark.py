@@ -10,7 +10,7 @@ from longwire_connectors.simulator.diary import Diary
 from longwire_connectors.simulator.faults import FaultBook
 from longwire_connectors.simulator.injections import LarkEvent, lark_ids
 from longwire_connectors.simulator.lark_discovery import LarkDiscovery
-from longwire_connectors.simulator.lark_events import build_delivery
+from longwire_connectors.simulator.lark_events import build_delivery, content_of
 from longwire_connectors.simulator.lark_openapi import LarkOpenApi
 from longwire_connectors.simulator.lark_socket import LarkSocket
 from longwire_connectors.simulator.link import Link
@@ -48,14 +48,10 @@ class Lark:
 
     def routes(self) -> list[web.RouteDef]:
         """Return what Lark answers to."""
-        api = self._open_api
         return [
             web.post("/callback/ws/endpoint", self._discovery.answer),
             web.get("/ws/v2", self._socket.answer),
-            web.post("/open-apis/auth/v3/tenant_access_token/internal", api.token),
-            web.get("/open-apis/bot/v3/info", api.bot_info),
-            web.post("/open-apis/im/v1/messages", api.send),
-            web.post("/open-apis/im/v1/messages/{message_id}/reply", api.reply),
+            *self._open_api.routes(),
         ]
 
     def inject(self, event: LarkEvent) -> list[DeliveryRecord]:
@@ -67,7 +63,19 @@ class Lark:
             for index in range(event.count)
         ]
         platform.inject(deliveries, rate_per_s=event.rate_per_s)
+        if event.kind == "message":
+            self._remember(event, deliveries)
         return [delivery.record for delivery in deliveries]
+
+    def _remember(self, event: LarkEvent, deliveries: Sequence[Delivery]) -> None:
+        for index, delivery in enumerate(deliveries):
+            self._open_api.received(
+                message_id=delivery.record.message_id,
+                sender=event.sender,
+                chat=event.chat,
+                kind=event.message_type,
+                content=content_of(event, index=index),
+            )
 
 
 def _is_pushed(delivery: Delivery, links: Sequence[Link]) -> bool:

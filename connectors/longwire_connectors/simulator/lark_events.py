@@ -16,7 +16,7 @@ from longwire_connectors.simulator.lark_notices import TENANT_KEY, build_notice,
 from longwire_connectors.simulator.link import MAX_PARTS
 from longwire_connectors.simulator.timings import Timings
 
-__all__ = ["build_delivery", "build_payload", "split"]
+__all__ = ["build_delivery", "build_payload", "content_of", "split"]
 
 Json = dict[str, object]
 
@@ -127,7 +127,7 @@ def _message(event: LarkEvent, *, index: int, ids: EventIds, now: float) -> Json
         "thread_id": event.thread_id,
         "chat_type": event.chat_type,
         "message_type": event.message_type,
-        "content": _content(event, index=index),
+        "content": content_of(event, index=index),
         "mentions": [_mention(number, mention.name, mention.open_id) for number, mention in _numbered(event)],
         "user_agent": "Mozilla/5.0 (simulated)",
     }
@@ -153,7 +153,8 @@ def _mention(number: int, name: str, open_id: str) -> Json:
     }
 
 
-def _content(event: LarkEvent, *, index: int) -> str:
+def content_of(event: LarkEvent, *, index: int) -> str:
+    """Return the content of message number ``index`` of an injection."""
     if event.content is not None:
         return event.content
     return build_content(event.message_type, event.text.replace("{n}", str(index)))

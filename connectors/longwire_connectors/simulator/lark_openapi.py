@@ -1,16 +1,19 @@
-"""Lark's REST calls that a bot needs: token, send, reply, and who am I."""
+"""Lark's REST calls that a bot needs first: token, who am I, send, reply."""
 
 import secrets
 
-import msgspec
 from aiohttp import web
 
-from longwire_connectors.simulator.answers import hang, json_answer, path_part, read_object
+from longwire_connectors.simulator.answers import json_answer, path_part
 from longwire_connectors.simulator.apps import Verdict
 from longwire_connectors.simulator.counters import SentMessage, keep
-from longwire_connectors.simulator.fault_kinds import ApiError, ApiHang
+from longwire_connectors.simulator.lark_cards import LarkCards
+from longwire_connectors.simulator.lark_gate import Json, LarkGate, read_json, refuse
+from longwire_connectors.simulator.lark_media import LarkMedia
+from longwire_connectors.simulator.lark_messages import LarkMessages
+from longwire_connectors.simulator.lark_store import Store, Stored, decoded
 from longwire_connectors.simulator.platform import Platform
-from longwire_connectors.simulator.tickets import ExpiringTable, TokenBook
+from longwire_connectors.simulator.tickets import ExpiringTable
 
 __all__ = ["LarkOpenApi", "open_id_of"]
 
@@ -19,121 +22,143 @@ UUID_LIFE_S = 3600.0
 MAX_UUID_CHARS = 50
 RECEIVE_ID_TYPES = frozenset({"open_id", "user_id", "union_id", "email", "chat_id"})
 
-INVALID_TOKEN = 99991663
-"""Clients refresh their token once and retry (public code)."""
-MISSING_TOKEN = 99991661
-INVALID_FIELD = 99992402
-"""«field validation failed»."""
 APP_SECRET_INVALID = 10014
 """A wrong app id or secret at the token call: 10003 and 10014 are what the documents list."""
 APP_ID_INVALID = 10003
 
-Json = dict[str, object]
-
 
 class LarkOpenApi:
-    """Answers under ``/open-apis``.
-
-    The HTTP status of an error code is 400 where no source says otherwise.
-    """
+    """Answers under ``/open-apis``."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._tokens = TokenBook()
+        self._gate = LarkGate(platform)
+        self._store = Store()
         self._sent: ExpiringTable[Json] = ExpiringTable(max_entries=100_000)
+        self._others = (
+            LarkMessages(self._gate, self._store),
+            LarkCards(self._gate, self._store),
+            LarkMedia(self._gate),
+        )
 
-    async def token(self, request: web.Request) -> web.Response:
+    def routes(self) -> list[web.RouteDef]:
+        """Return what this answers to."""
+        return [
+            web.post("/open-apis/auth/v3/tenant_access_token/internal", self._token),
+            web.get("/open-apis/bot/v3/info", self._bot_info),
+            web.post("/open-apis/im/v1/messages", self._send),
+            web.post("/open-apis/im/v1/messages/{message_id}/reply", self._reply),
+            *(route for other in self._others for route in other.routes()),
+        ]
+
+    def received(self, *, message_id: str, sender: str, chat: str, kind: str, content: str) -> None:
+        """Know a message of a person, so that bots can look it up, answer it and react to it."""
+        now = self._now_ms()
+        self._store.put(
+            Stored(
+                message_id=message_id,
+                app="",
+                sender=sender,
+                chat=chat,
+                kind=kind,
+                content=content,
+                created=now,
+                updated=now,
+            )
+        )
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
         """Answer ``auth/v3/tenant_access_token/internal``."""
-        body = await _read(request)
+        body = await read_json(request)
         app, secret = str(body.get("app_id", "")), str(body.get("app_secret", ""))
-        if (faulty := await self._faulty(app, call="token")) is not None:
+        if (faulty := await self._gate.faulty(app, call="token")) is not None:
             return faulty
         verdict = self._platform.apps.check(app, secret=secret)
         if verdict is not Verdict.ACCEPTED:
             code = APP_SECRET_INVALID if verdict is Verdict.MISMATCH else APP_ID_INVALID
             return json_answer({"code": code, "msg": "invalid param"}, status=400)
         fresh = f"t-{secrets.token_hex(20)}"
-        token, expire = self._tokens.issue(app, fresh=fresh, now=self._platform.clock.now())
+        token, expire = self._gate.tokens.issue(app, fresh=fresh, now=self._platform.clock.now())
         self._platform.state(app).tokens_issued += token == fresh
         self._platform.given_out.append(token)
         return json_answer({"code": 0, "msg": "ok", "tenant_access_token": token, "expire": expire})
 
-    async def bot_info(self, request: web.Request) -> web.Response:
+    async def _bot_info(self, request: web.Request) -> web.StreamResponse:
         """Answer ``bot/v3/info``: the bot's own name and open_id."""
-        app = self._app_of(request)
-        if isinstance(app, web.Response):
-            return app
-        known = self._platform.apps.find(app)
-        bot = {
-            "activate_status": 2,
-            "app_name": known.name if known else "",
-            "avatar_url": "",
-            "open_id": open_id_of(app),
-        }
-        return json_answer({"code": 0, "msg": "ok", "bot": bot})
 
-    async def send(self, request: web.Request) -> web.Response:
+        async def act(app: str, _: Json) -> web.StreamResponse:
+            known = self._platform.apps.find(app)
+            bot = {
+                "activate_status": 2,
+                "app_name": known.name if known else "",
+                "avatar_url": "",
+                "open_id": open_id_of(app),
+            }
+            return json_answer({"code": 0, "msg": "ok", "bot": bot})
+
+        return await self._gate.serve(request, call="bot_info", target="", act=act)
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
         """Answer ``im/v1/messages``: a message to a user or chat."""
         id_type = request.query.get("receive_id_type", "open_id")
-        body = await _read(request)
-        target = str(body.get("receive_id", ""))
-        if id_type not in RECEIVE_ID_TYPES or not target:
-            return _refuse(INVALID_FIELD, "field validation failed: receive_id, receive_id_type")
-        chat = target if id_type == "chat_id" else f"oc_{target}"
-        return await self._send(
-            request, body=body, target=target, via=f"send {id_type}", extra={"chat_id": chat}
-        )
 
-    async def reply(self, request: web.Request) -> web.Response:
-        """Answer ``im/v1/messages/{message_id}/reply``."""
-        body = await _read(request)
+        async def act(app: str, body: Json) -> Json:
+            target = str(body.get("receive_id", ""))
+            if id_type not in RECEIVE_ID_TYPES or not target:
+                raise refuse("receive_id, receive_id_type")
+            chat = target if id_type == "chat_id" else f"oc_{target}"
+            return self._put(app, body, target=target, via=f"send {id_type}", extra={"chat_id": chat})
+
+        return await self._gate.serve(request, call="send", target=id_type, act=act)
+
+    async def _reply(self, request: web.Request) -> web.StreamResponse:
+        """Answer ``im/v1/messages/{message_id}/reply``; a message it does not know is taken for one."""
         parent = path_part(request, "message_id")
-        extra: Json = {"chat_id": "oc_simulated", "root_id": parent, "parent_id": parent}
-        if body.get("reply_in_thread") is True:
-            extra["thread_id"] = f"omt_{parent.removeprefix('om_')}"
-        return await self._send(request, body=body, target=parent, via="reply", extra=extra)
 
-    async def _send(
-        self, request: web.Request, *, body: Json, target: str, via: str, extra: Json
-    ) -> web.Response:
-        app = self._app_of(request)
-        if isinstance(app, web.Response):
-            return app
-        if (faulty := await self._faulty(app, call="send")) is not None:
-            return faulty
-        if (refused := _check_message(body)) is not None:
-            return refused
-        now = self._platform.clock.now()
-        uuid = str(body.get("uuid") or "")
-        data = self._sent.get(f"{app} {uuid}", now=now) if uuid else None
-        if data is None:
-            data = {**_message_data(app, body=body, now=now), **extra}
-            if uuid:
-                self._sent.put(f"{app} {uuid}", value=data, expires_at=now + UUID_LIFE_S)
-            message_id = str(data["message_id"])
-            sent = SentMessage(at=now, via=via, message_id=message_id, target=target, body=body)
-            keep(self._platform.state(app).messages, item=sent)
-        return json_answer({"code": 0, "msg": "success", "data": data})
+        async def act(app: str, body: Json) -> Json:
+            known = self._store.find(parent)
+            if known is not None:
+                self._store.there(parent)
+            chat = known.chat if known else "oc_simulated"
+            extra: Json = {"chat_id": chat, "root_id": parent, "parent_id": parent}
+            if body.get("reply_in_thread") is True:
+                extra["thread_id"] = f"omt_{parent.removeprefix('om_')}"
+            return self._put(app, body, target=parent, via="reply", extra=extra)
 
-    def _app_of(self, request: web.Request) -> str | web.Response:
-        """Return the app whose token the request carries, or the refusal."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not token:
-            return _refuse(MISSING_TOKEN, "Missing access token for authorization.")
-        app = self._tokens.owner(token, now=self._platform.clock.now())
-        return app if app is not None else _refuse(INVALID_TOKEN, "Invalid access token for authorization.")
+        return await self._gate.serve(request, call="send", target=parent, act=act)
 
-    async def _faulty(self, app: str, *, call: str) -> web.Response | None:
-        wanted = ("any", call)
-        await self._platform.slowed(app, step="api")
-        if self._platform.fault(ApiHang, app, where=lambda fault: fault.call in wanted):
-            return await hang(self._platform.stopping)
-        fault = self._platform.fault(ApiError, app, where=lambda fault: fault.call in wanted)
-        if fault is None:
-            return None
-        self._platform.state(app).api_errors += 1
-        body = {"code": fault.code, "msg": fault.msg}
-        return json_answer(body, status=fault.status, headers=fault.headers)
+    def _put(self, app: str, body: Json, *, target: str, via: str, extra: Json) -> Json:
+        """Take a message, or tell of the one with the same ``uuid``."""
+        _check_message(body)
+        chat = str(extra["chat_id"])
+        self._gate.limit_chat(chat, app=app)
+        now, uuid = self._platform.clock.now(), str(body.get("uuid") or "")
+        known = self._sent.get(f"{app} {uuid}", now=now) if uuid else None
+        if known is not None:
+            return known
+        created = self._now_ms()
+        message = Stored(
+            message_id=f"om_{secrets.token_hex(16)}",
+            app=app,
+            sender=app,
+            chat=chat,
+            kind=str(body["msg_type"]),
+            content=str(body["content"]),
+            created=created,
+            updated=created,
+            parent=str(extra["parent_id"]) if "parent_id" in extra else None,
+            thread=str(extra["thread_id"]) if "thread_id" in extra else None,
+        )
+        self._store.put(message)
+        data = {**message.item(), **extra}
+        if uuid:
+            self._sent.put(f"{app} {uuid}", value=data, expires_at=now + UUID_LIFE_S)
+        sent = SentMessage(at=now, via=via, message_id=message.message_id, target=target, body=body)
+        keep(self._platform.state(app).messages, item=sent)
+        return data
+
+    def _now_ms(self) -> str:
+        return str(int(self._platform.clock.now() * 1000))
 
 
 def open_id_of(app: str) -> str:
@@ -141,45 +166,9 @@ def open_id_of(app: str) -> str:
     return f"ou_{app.removeprefix('cli_')}"
 
 
-async def _read(request: web.Request) -> Json:
-    try:
-        return await read_object(request)
-    except msgspec.MsgspecError:
-        return {}
-
-
-def _check_message(body: Json) -> web.Response | None:
-    uuid, content = body.get("uuid"), body.get("content")
+def _check_message(body: Json) -> None:
+    uuid = body.get("uuid")
     if isinstance(uuid, str) and len(uuid) > MAX_UUID_CHARS:
-        return _refuse(INVALID_FIELD, f"field validation failed: uuid is longer than {MAX_UUID_CHARS}")
-    if not isinstance(body.get("msg_type"), str) or not _is_json(content):
-        return _refuse(INVALID_FIELD, "field validation failed: msg_type, content (a JSON text)")
-    return None
-
-
-def _is_json(content: object) -> bool:
-    if not isinstance(content, str):
-        return False
-    try:
-        msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _message_data(app: str, *, body: Json, now: float) -> Json:
-    created = str(int(now * 1000))
-    return {
-        "message_id": f"om_{secrets.token_hex(16)}",
-        "msg_type": body["msg_type"],
-        "create_time": created,
-        "update_time": created,
-        "deleted": False,
-        "updated": False,
-        "sender": {"id": app, "id_type": "app_id", "sender_type": "app", "tenant_key": "2ca1d211f64f6438"},
-        "body": {"content": body["content"]},
-    }
-
-
-def _refuse(code: int, msg: str) -> web.Response:
-    return json_answer({"code": code, "msg": msg}, status=400)
+        raise refuse(f"uuid is longer than {MAX_UUID_CHARS}")
+    if not isinstance(body.get("msg_type"), str) or decoded(body.get("content")) is None:
+        raise refuse("msg_type, content (a JSON text)")

@@ -14,10 +14,11 @@ from longwire.journal.errors import (
 )
 from longwire.journal.interface import EventStore
 from longwire.journal.journal import Journal
-from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
+from longwire.journal.records import Arrivals, CommandRow, Commit, JournalSettings, Page, Stored
 
 __all__ = [
     "Arrivals",
+    "CommandRow",
     "Commit",
     "EventStore",
     "Journal",

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -35,6 +36,10 @@ _NUMBERS_LEFT_OUT = 1_000_000
 """Numbers a recovered journal skips: more than events fit into a write-ahead log that was lost."""
 
 
+_SEALED = {"state": (0, ""), "commands": (1, "command/")}
+"""Tables whose last column has a checksum: where its key is, and what says in a report whose key it is."""
+
+
 class Copy(msgspec.Struct, kw_only=True):
     """What was copied, and what was not."""
 
@@ -48,7 +53,7 @@ class Copy(msgspec.Struct, kw_only=True):
     gaps: list[tuple[int, int]] = []
     """Numbers, ends included, between which events are gone."""
     lost_states: list[str] = []
-    """Keys of small state that is gone: `subscription/NAME` is a position."""
+    """Keys of small state that is gone: `subscription/NAME` is a position, `command/RECEIPT` a command."""
     damaged_tables: list[str] = []
     """Other tables of which a part is gone: with keys, a redelivery may be taken for a new event."""
 
@@ -196,19 +201,22 @@ class _Copying:
         with closing(rows):
             self._writer.executemany(
                 f'INSERT OR IGNORE INTO "{table}" VALUES ({marks})',  # noqa: S608
-                self._whole_states(rows) if table == "state" else rows,
+                self._whole(table, rows),
             )
 
-    def _whole_states(self, rows: sqlite3.Cursor) -> Iterator[tuple[str, bytes]]:
-        for key, value in rows:
+    def _whole(self, table: str, rows: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        """Give the rows that are what was stored, as far as the table has checksums."""
+        key_at, prefix = _SEALED.get(table, (None, ""))
+        for row in rows:
             try:
-                unseal(key, value)
+                if key_at is not None:
+                    unseal(row[key_at], row[-1])
             except Damaged:
                 if self._saved is None:
                     raise
-                self.copy.lost_states.append(key)
+                self.copy.lost_states.append(f"{prefix}{row[key_at]}")
             else:
-                yield key, value
+                yield row
 
     def _finish(self) -> None:
         """Make the numbers fit what was copied."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from longwire.journal import chunks
 from longwire.journal.checksums import Damaged, unseal
+from longwire.journal.commands import read_open
 from longwire.journal.migrations import APPLICATION_ID, SCHEMA_VERSION
 from longwire.journal.wal import Frame
 from longwire_protocol.errors import ConfigError, Problem
@@ -23,6 +24,7 @@ _REMEDY = (
 )
 
 _FIRST_WITH_CHECKSUMS = 2
+_FIRST_WITH_COMMANDS = 5
 
 
 def examine(connection: sqlite3.Connection, path: Path, *, had_wal: bool) -> int:
@@ -46,6 +48,8 @@ def examine(connection: sqlite3.Connection, path: Path, *, had_wal: bool) -> int
             _check_whole(connection, had_wal=had_wal)
             _check_states(connection)
             _check_newest(connection)
+        if version >= _FIRST_WITH_COMMANDS:
+            read_open(connection)  # a command that is lost silently would be a broken promise
     except Damaged as exc:
         raise refusal(path, f"is damaged: {exc}; {_REMEDY}") from exc
     except sqlite3.DatabaseError as exc:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from longwire.journal.records import Arrivals, Commit, Page, Stored
+from longwire.journal.records import Arrivals, CommandRow, Commit, Page, Stored
 
 T = TypeVar("T")
 
@@ -62,6 +62,20 @@ class EventStore(Protocol):
 
         What has a known account and `dedup_key` is not written again.
         """
+        ...
+
+    def record(self, arrivals: Arrivals, *, done: Callable[[Commit], None]) -> None:
+        """As `append` for what must not be refused, because it has happened; the caller bounds how many."""
+        ...
+
+    async def open_commands(self) -> tuple[int, list[CommandRow]]:
+        """Return the highest number there is (0 if none), and the commands that have not ended, in order."""
+        ...
+
+    async def find_command(
+        self, *, receipt: str | None = None, scope: bytes | None = None
+    ) -> CommandRow | None:
+        """Return the durable command with this receipt, or else with this scope; `None` if there is none."""
         ...
 
     async def read(self, after_seq: int, *, limit: int, max_bytes: int) -> Page:

@@ -15,9 +15,10 @@ import msgspec
 import structlog
 
 from longwire.journal.checksums import Damaged
+from longwire.journal.commands import read_last_number, read_one, read_open
 from longwire.journal.errors import JournalClosed, JournalDamaged, JournalSaturated
 from longwire.journal.reader import Reader, read_holdings, read_page, read_states, resolve
-from longwire.journal.records import Arrivals, Commit, JournalSettings, Page, Stored
+from longwire.journal.records import Arrivals, CommandRow, Commit, JournalSettings, Page, Stored
 from longwire.journal.retention import Holdings
 from longwire.journal.schema import open_for_writing
 from longwire.journal.store import Store
@@ -144,7 +145,17 @@ class Journal:
         self._refuse_if_closing()
         if self.is_full:
             raise JournalSaturated(f"{self._waiting_events} events wait for the journal's disk")
+        self.record(arrivals, done=done)
+
+    def record(self, arrivals: Arrivals, *, done: Callable[[Commit], None]) -> None:
+        """As `append` for what must not be refused, because it has happened; the caller bounds how many.
+
+        Raises:
+            JournalClosed: the journal is closing or closed.
+        """
+        self._refuse_if_closing()
         size_bytes = sum([len(event.body) for event in arrivals.events])
+        size_bytes += sum([len(row.body) for row in arrivals.commands])
         batch = Batch(arrivals, done, size_bytes, monotonic())
         self._unwritten.append(batch)
         self._waiting_events += len(arrivals.events)
@@ -170,6 +181,28 @@ class Journal:
         except JournalDamaged as exc:
             self._damage = exc
             raise
+
+    # Commands.
+
+    async def open_commands(self) -> tuple[int, list[CommandRow]]:
+        """Return the highest number there is (0 if none), and the commands that have not ended, in order.
+
+        Raises:
+            JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
+        """
+        self._refuse_if_closing()
+        return await self._reader.run(lambda found: (read_last_number(found), read_open(found)))
+
+    async def find_command(
+        self, *, receipt: str | None = None, scope: bytes | None = None
+    ) -> CommandRow | None:
+        """Return the durable command with this receipt, or else with this scope; `None` if there is none.
+
+        Raises:
+            JournalUnavailable, JournalSaturated, JournalClosed: as `read`.
+        """
+        self._refuse_if_closing()
+        return await self._reader.run(partial(read_one, receipt=receipt, scope=scope))
 
     # Upkeep. One at a time: `longwire.keeper` is the only caller.
 

@@ -92,7 +92,22 @@ def _forget_filters(connection: sqlite3.Connection) -> None:
     _execute(connection, "DELETE FROM key_filters")
 
 
-STEPS: tuple[Step, ...] = (_create, _keep_for_years, _keys_in_runs, _forget_filters)
+def _keep_commands(connection: sqlite3.Connection) -> None:
+    """Version 5: commands that were accepted, and what became of them (`commands.py`)."""
+    _execute(
+        connection,
+        """CREATE TABLE commands (
+            number INTEGER PRIMARY KEY,
+            receipt TEXT NOT NULL UNIQUE,
+            scope BLOB UNIQUE,
+            ended_at REAL,
+            body BLOB NOT NULL
+        )""",
+        "CREATE INDEX commands_ended ON commands (ended_at, number)",
+    )
+
+
+STEPS: tuple[Step, ...] = (_create, _keep_for_years, _keys_in_runs, _forget_filters, _keep_commands)
 
 SCHEMA_VERSION = len(STEPS)
 """`PRAGMA user_version`; a file with a newer one was written by a newer release and is refused."""

@@ -7,6 +7,20 @@ import msgspec
 from longwire_protocol.frames import HandedOver
 
 
+class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One command that was accepted, as it is on disk; what it says is `longwire.outbox`'s business."""
+
+    number: int
+    """Unique, in the order in which they were accepted."""
+    receipt: str
+    """Unique, too."""
+    scope: bytes | None
+    """What no other one may share while this one is kept; `None` shares nothing."""
+    ended_at: float | None
+    """Unix seconds; `None` while something is to be done for it."""
+    body: bytes
+
+
 class Arrivals(msgspec.Struct, frozen=True):
     """Events of one account on their way to the disk, in the order in which they came."""
 
@@ -14,6 +28,8 @@ class Arrivals(msgspec.Struct, frozen=True):
     tenant: str
     events: list[HandedOver]
     """Bodies are never decoded here. Without `dedup_key` an event is never deduplicated."""
+    commands: tuple[CommandRow, ...] = ()
+    """Written in the same transaction; one whose number is there already is written over."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,6 +51,8 @@ class Commit(msgspec.Struct, frozen=True):
     """The new ones, in the order of the arrivals, which is the order of `seq`."""
     duplicates: list[HandedOver]
     """Those whose account and `dedup_key` were known already; acknowledge them like the others."""
+    refused: tuple[CommandRow, ...] = ()
+    """New commands that were not written, as another one has their scope."""
 
 
 class Page(msgspec.Struct, frozen=True):

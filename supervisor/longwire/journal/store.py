@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from longwire.journal import chunks
 from longwire.journal.checksums import seal
+from longwire.journal.commands import CommandTable
 from longwire.journal.dedup import DedupIndex
 from longwire.journal.folding import Fold
 from longwire.journal.records import Arrivals, Commit, Stored
@@ -52,6 +53,7 @@ class Store:
         self._before_commit = before_commit
         self._wall_clock = wall_clock
         self._dedup = DedupIndex(connection, window_s=dedup_window_s)
+        self._commands = CommandTable(connection)
         self._head = int(connection.execute(HEAD).fetchone()[0])
         left = connection.execute("SELECT removed_to, end_bytes FROM high_water").fetchone()
         newest = chunks.last(connection)
@@ -90,7 +92,7 @@ class Store:
         return self._dedup.is_seal_due
 
     def commit(self, arrivals: Sequence[Arrivals], *, states: Mapping[str, bytes | None]) -> list[Commit]:
-        """Write the arrivals that are new, and the states (`None` deletes), in one transaction.
+        """Write what is new of the arrivals, and the states (`None` deletes), in one transaction.
 
         Returns:
             What became of each of the arrivals.
@@ -102,9 +104,11 @@ class Store:
             stored = [event for commit in commits for event in commit.stored]
             end_bytes = chunks.insert(self._connection, stored, now=now, end_bytes=self._end_bytes)
             self._put_states(states)
+            commits = self._commands.write(arrivals, commits, now=now)
             if self._before_commit is not None:
                 self._before_commit()
         self._dedup.remember(admission)
+        self._commands.written()
         if stored:
             self._head = stored[-1].seq
             self._end_bytes = end_bytes

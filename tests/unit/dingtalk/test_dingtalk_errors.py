@@ -132,8 +132,3 @@ def test_a_refused_command_carries_the_platforms_code() -> None:
     limited = errors.command_refused(Answer(200, b'{"errcode": 130101}'))
     assert (limited.retcode, limited.retry_after_ms) == (RetCode.PLATFORM_LIMITED, 600_000)
     assert errors.command_refused(answer(429)).retry_after_ms == 1000
-
-
-def test_an_unreachable_platform_may_be_asked_again_if_nothing_was_sent() -> None:
-    assert errors.command_unreachable("x", was_sent=False).retryable is True
-    assert errors.command_unreachable("x", was_sent=True).retryable is False

@@ -14,10 +14,20 @@ from longwire import service
 from longwire.deadletters import DeadLetter
 from longwire.delivery import Cause
 from longwire.lifecycle import State
-from longwire.status import AccountStatus, OutageStatus, SubscriptionStatus, SupervisorStatus, TemplateStatus
+from longwire.outbox import Command, facts
+from longwire.outbox import State as CommandState
+from longwire.status import (
+    AccountStatus,
+    OutageStatus,
+    OutboxStatus,
+    SubscriptionStatus,
+    SupervisorStatus,
+    TemplateStatus,
+)
 from longwire_protocol import codec, errors, frames, messages
 from longwire_protocol.codec import Decoder
 from longwire_protocol.event import Event
+from longwire_protocol.methods import COURSES
 from longwire_protocol.version import CHILD_PROTOCOL, CLIENT_PROTOCOL
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
@@ -149,7 +159,29 @@ def test_the_tables_of_event_and_status_have_every_field() -> None:
     assert set(wire_names(SubscriptionStatus)) <= status
     assert set(wire_names(TemplateStatus)) <= status
     assert set(wire_names(OutageStatus)) <= status
+    assert set(wire_names(OutboxStatus)) <= status
     assert {state.value for state in State} <= status
+
+
+def test_what_is_told_of_a_command_is_described() -> None:
+    command = Command(
+        number=1,
+        receipt="r",
+        tenant="t",
+        account="a",
+        platform="p",
+        client="c",
+        method="message.create",
+        chat="c",
+        accepted_at=0.0,
+        deadline_at=1.0,
+    )
+    assert set(facts(command)) <= {
+        name for cells in rows(section("`delivery.updated`")) for name in names(cells[0])
+    }
+    durable = section("Durable commands")
+    assert {state.value for state in CommandState} <= set(names(durable))
+    assert set(COURSES) | {"platform.call"} <= set(names(durable))
 
 
 def test_the_table_of_dead_letters_has_every_field_and_value() -> None:

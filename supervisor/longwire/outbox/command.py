@@ -1,0 +1,146 @@
+"""A command that was accepted: all that is kept of it, and what of it is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from longwire.journal import CommandRow
+
+MOST_KEPT_BYTES = 16 * 1024
+"""An answer's data up to this size is kept. What sends answers some hundred bytes; 100,000 of them at their
+largest are 1.6 GB of disk."""
+
+
+class State(StrEnum):
+    """Where a command is."""
+
+    QUEUED = "queued"  # it waits for its turn, for the link, or for the next try
+    UNDER_WAY = "under_way"  # a child was told, or is about to be
+    DONE = "done"  # the platform did it
+    FAILED = "failed"  # refused; it had no effect, and will have none
+    EXPIRED = "expired"  # not carried out by its deadline; it had no effect, and will have none
+    UNCERTAIN = "uncertain"  # whether it had an effect is not known, and it is not tried again
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a try, or of the command."""
+
+    retcode: int
+    message: str = ""
+    data: Any = None
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command and how far it is. Times are Unix seconds on a clock that does not step within a run."""
+
+    number: int
+    """In the order in which commands were accepted."""
+    receipt: str
+    """Names it to clients, and is its key at the platform: unique for ever, at most 50 characters."""
+    tenant: str
+    account: str
+    platform: str
+    client: str
+    """Who asked for it, as far as fairness needs to know."""
+    method: str
+    params: dict[str, Any] = {}
+    """Empty once it has ended: nobody needs them any more."""
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+    """Of the params, where there is a key."""
+    chat: str
+    """What it keeps its order with."""
+    repeat_window_s: float = 0.0
+    """For how long after the first try the platform tells a repetition by its key."""
+    is_repeatable: bool = False
+    """Whether a second time would change nothing more."""
+    accepted_at: float
+    deadline_at: float
+    first_tried_at: float | None = None
+    attempts: int = 0
+    state: State = State.QUEUED
+    is_in_doubt: bool = False
+    """Whether an earlier try may have had its effect."""
+    outcome: Outcome | None = None
+    """Of the last try, if it did not succeed; once it has ended, what became of it."""
+    ended_at: float | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.ended_at is not None
+
+    @property
+    def scope(self) -> bytes | None:
+        """What its idempotency key is unique in; `None` without one."""
+        if self.idempotency_key is None:
+            return None
+        return scope_of(self.tenant, self.account, self.method, self.idempotency_key)
+
+
+def scope_of(tenant: str, account: str, method: str, key: str) -> bytes:
+    """Return a digest of what an idempotency key is unique in."""
+    return hashlib.blake2b(_encode([tenant, account, method, key]), digest_size=16).digest()
+
+
+def fingerprint_of(params: Mapping[str, Any]) -> bytes:
+    """Return a digest that is the same for the same params, in whatever order they were given.
+
+    Raises:
+        TypeError: a map in them has keys that are no texts.
+    """
+    return hashlib.blake2b(_in_order(params), digest_size=16).digest()
+
+
+def to_row(command: Command) -> CommandRow:
+    """Return what is written of a command."""
+    return CommandRow(
+        number=command.number,
+        receipt=command.receipt,
+        scope=command.scope,
+        ended_at=command.ended_at,
+        body=_encode(command),
+    )
+
+
+def from_row(row: CommandRow) -> Command:
+    """Return the command that was written."""
+    return _decode(row.body)
+
+
+def facts(command: Command) -> dict[str, Any]:
+    """Return what `message.get` tells of a command, and `delivery.updated` as far as it has ended."""
+    outcome = command.outcome or Outcome(0)
+    return {
+        "receipt": command.receipt,
+        "method": command.method,
+        "state": command.state.value,
+        "retcode": outcome.retcode,
+        "message": outcome.message,
+        "data": outcome.data,
+        "idempotency_key": command.idempotency_key,
+        "attempts": command.attempts,
+        "accepted_at": command.accepted_at,
+        "deadline_at": command.deadline_at,
+        "first_tried_at": command.first_tried_at,
+        "ended_at": command.ended_at,
+    }
+
+
+def without_excess(command: Command) -> Command:
+    """Return an ended command without what is too large to be kept of its answer."""
+    outcome = command.outcome
+    if outcome is None or outcome.data is None or len(_encode(outcome.data)) <= MOST_KEPT_BYTES:
+        return command
+    told = outcome.message or "the answer was too large to be kept"
+    return msgspec.structs.replace(command, outcome=Outcome(outcome.retcode, told))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_in_order = msgspec.msgpack.Encoder(order="deterministic").encode
+_decode = msgspec.msgpack.Decoder(Command).decode

@@ -1,0 +1,159 @@
+"""The commands of one account that have not ended, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from longwire.alarm import Alarm
+from longwire.config import AccountConfig
+from longwire.outbox.command import Command
+from longwire.sending import Item, Queue
+from longwire_protocol.declaration import Rates
+from longwire_protocol.frames import CommandResult
+
+MOST = 2_000
+"""Commands of an account that have not ended: two minutes of what Lark takes of an app."""
+
+MOST_IN_FLIGHT = 32
+"""Tries of an account at once; a child takes 64 commands, and the direct ones need room, too."""
+
+
+class Performer(Protocol):
+    """Who carries commands out: an account."""
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """The state it is in."""
+        ...
+
+    @property
+    def config(self) -> AccountConfig:
+        """What it is made of."""
+        ...
+
+    @property
+    def takes_commands(self) -> bool:
+        """Whether it is up, or will be without an operator."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its link is proven."""
+        ...
+
+    async def command(
+        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
+    ) -> CommandResult:
+        """Have the platform do something; raises CommandError where that got no further than to us."""
+        ...
+
+
+class Entry:
+    """A command that has not ended, and who waits for what of it."""
+
+    def __init__(self, command: Command, *, size_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.command = command
+        """As it is."""
+        self.last = command
+        """As it is on disk."""
+        self.size_bytes = size_bytes
+        self.accepted: asyncio.Future[None] = loop.create_future()
+        """When it is on disk, or refused."""
+        self.ended: asyncio.Future[Command] = loop.create_future()
+        """When its end is on disk."""
+        self.mark: asyncio.Future[None] = self.accepted
+        """When it is on disk that the present try may have begun."""
+        self.timer = Alarm()
+        """Its deadline."""
+        self.is_written = False
+        """Whether it was handed to the journal."""
+        self.is_refused = False
+        """Whether another command has its idempotency key."""
+        self.is_overdue = False
+        """Whether its deadline came before it was on disk."""
+
+
+class Lane:
+    """Made on the loop. Times are the outbox's Unix seconds, which do not step."""
+
+    def __init__(self, tenant: str, account: str, rates: Rates) -> None:
+        self.tenant = tenant
+        self.account = account
+        self.alarm = Alarm()
+        """When to look at it again."""
+        self._rates = rates
+        self._queue = _queue(rates)
+        self._entries: dict[int, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def waiting(self) -> int:
+        """How many are not under way."""
+        return len(self._queue) - self._queue.in_flight
+
+    def fit(self, rates: Rates) -> None:
+        """Keep to these limits, as soon as nothing is under way that was counted by others."""
+        if rates == self._rates or self._queue.in_flight:
+            return
+        self._rates, self._queue = rates, _queue(rates)
+        for entry in self._entries.values():
+            self._queue.restore(_item(entry.command))
+
+    def put(self, entry: Entry, now: float) -> None:
+        """Give a new command its place.
+
+        Raises:
+            Saturated: there is no room.
+        """
+        self._queue.put(_item(entry.command), now)
+        self._entries[entry.command.number] = entry
+
+    def restore(self, entry: Entry) -> None:
+        """Give a command that was accepted by an earlier supervisor its place, in the order of numbers."""
+        self._queue.restore(_item(entry.command))
+        self._entries[entry.command.number] = entry
+
+    def take(self, now: float) -> Entry | None:
+        """Return the next that may go now; it is under way then, until `done`."""
+        item = self._queue.take(now)
+        return None if item is None else self._entries[item.id]
+
+    def done(self, entry: Entry, now: float, *, again_at: float | None = None) -> None:
+        """A try is over; it stays the first of its chat until the next one, if there is to be one."""
+        self._queue.done(entry.command.number, now, again_at)
+        if again_at is None:
+            del self._entries[entry.command.number]
+
+    def forget(self, entry: Entry) -> None:
+        """It will not go, and is not under way."""
+        self._queue.remove(entry.command.number)
+        self._entries.pop(entry.command.number, None)
+
+    def hold(self, entry: Entry, until: float, *, is_chat: bool) -> None:
+        """The platform wants nothing before this: of the command's chat, or of the whole app."""
+        self._queue.hold(until, entry.command.chat if is_chat else None)
+
+    def overdue(self, now: float) -> list[Entry]:
+        """Remove and return what waits beyond its deadline."""
+        return [self._entries.pop(item.id) for item in self._queue.expired(now)]
+
+    def next_at(self, now: float) -> float | None:
+        """Return when to look again if nothing happens."""
+        return self._queue.next_at(now)
+
+
+def _queue(rates: Rates) -> Queue:
+    return Queue(rates, most=MOST, most_in_flight=MOST_IN_FLIGHT)
+
+
+def _item(command: Command) -> Item:
+    return Item(command.number, command.client, command.chat, command.accepted_at, command.deadline_at)

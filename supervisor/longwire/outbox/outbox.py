@@ -1,0 +1,476 @@
+"""The outbox at the edge: writes commands down, has each carried out in its turn, tells what became of it.
+
+What is in memory is what has not ended; all of it is on disk, or about to be. A client's request waits for
+its command and gives up alone: the command goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from longwire.journal import Arrivals, Commit, EventStore, JournalClosed
+from longwire.outbox.command import (
+    Command,
+    Outcome,
+    State,
+    fingerprint_of,
+    from_row,
+    scope_of,
+    to_row,
+    without_excess,
+)
+from longwire.outbox.course import Trigger, Verdict, judge, may_repeat, step
+from longwire.outbox.lane import Entry, Lane, Performer
+from longwire.outbox.report import report
+from longwire.sending import Saturated
+from longwire.status import OutboxStatus
+from longwire_protocol.declaration import Rates
+from longwire_protocol.errors import CommandError, RetCode
+from longwire_protocol.frames import CommandResult, HandedOver
+
+_log = structlog.get_logger("longwire.outbox")
+
+_TRY_S = 30.0
+"""A try takes so long at most: twice what a connector gives the platform for one request."""
+
+_MOST_BYTES = 64 * 1024 * 1024
+"""Of all commands that have not ended; as much as may wait for the disk."""
+
+_FULL_RETRY_S = 1.0
+
+_GRACE_S = 3.0
+"""Beyond its deadline, how long a command's outcome is waited for: the child's own answer to the deadline
+takes a second, and it has to be written."""
+
+_ROUNDING_S = 0.001
+"""A deadline in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century."""
+
+_CLOSE_S = 0.5
+"""How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as a client asks for it."""
+
+    client: str
+    method: str
+    params: dict[str, Any]
+    chat: str | None
+    """What it keeps its order with; `None` for no order."""
+    is_repeatable: bool
+    idempotency_key: str | None
+    deadline_s: float
+
+
+class Outbox:
+    """Owns the commands that have not ended. Made on the loop that runs it.
+
+    Args:
+        journal: where they are written.
+        performers: returns the accounts of now, by name.
+        tasks: owns the task of each try.
+        wall: Unix seconds when it is made; from then on the loop's clock counts.
+    """
+
+    def __init__(
+        self,
+        journal: EventStore,
+        performers: Callable[[], Mapping[str, Performer]],
+        tasks: asyncio.TaskGroup,
+        *,
+        wall: float,
+    ) -> None:
+        self._journal = journal
+        self._performers = performers
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._epoch = wall - self._loop.time()
+        self._number = 0
+        self._entries: dict[int, Entry] = {}
+        self._by_receipt: dict[str, Entry] = {}
+        self._by_scope: dict[bytes, Entry] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        """By tenant and account: a name that another tenant has got carries out nothing of the first."""
+        self._tries: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._ended: Counter[State] = Counter()
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
+
+    async def open(self) -> None:
+        """Go on with what an earlier supervisor accepted. Call it before anything else.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        self._number, rows = await self._journal.open_commands()
+        for row in rows:
+            self._resume(from_row(row), size_bytes=len(row.body))
+        if rows:
+            _log.info("commands_resumed", count=len(rows), open=len(self._entries))
+
+    def now(self) -> float:
+        """Return Unix seconds that do not step."""
+        return self._loop.time() + self._epoch
+
+    # What clients want.
+
+    async def accept(self, performer: Performer, asked: Asked) -> Entry:
+        """Return the command that was asked for when it is on disk: a new one, or the one with the same key.
+
+        Nothing is waited for before its place among the others is taken.
+
+        Raises:
+            CommandError: it was not accepted, and nothing will happen.
+            TimeoutError: it is not on disk by its deadline; if it comes there later, it has expired.
+            JournalError: the journal cannot be read or written now.
+        """
+        fingerprint = b"" if asked.idempotency_key is None else _fingerprint(asked.params)
+        async with asyncio.timeout(asked.deadline_s):
+            entry = await self._entry(performer, asked, fingerprint)
+        if entry.command.fingerprint != fingerprint:
+            raise CommandError(
+                RetCode.IDEMPOTENCY_CONFLICT, "the idempotency key was used with other parameters"
+            )
+        return entry
+
+    async def _entry(self, performer: Performer, asked: Asked, fingerprint: bytes) -> Entry:
+        scope = _scope(performer, asked)
+        entry = None if scope is None else self._by_scope.get(scope)
+        if entry is None:
+            try:
+                entry = self._take_in(performer, asked, fingerprint)
+            except CommandError:
+                if (known := await self._on_disk(scope)) is not None:
+                    return known
+                raise
+        await asyncio.shield(entry.accepted)
+        if entry.is_refused and (known := await self._on_disk(scope)) is not None:
+            return known
+        if entry.is_refused:  # whose time was over just now
+            raise _saturated(0.0)
+        return entry
+
+    async def _on_disk(self, scope: bytes | None) -> Entry | None:
+        """Return the command with this scope, which has ended: what has not is in memory."""
+        row = None if scope is None else await self._journal.find_command(scope=scope)
+        if row is None:
+            return None
+        entry = Entry(from_row(row), size_bytes=0)
+        entry.ended.set_result(entry.command)
+        return entry
+
+    async def outcome(self, entry: Entry, *, wait_s: float | None) -> Command:
+        """Return the command when its end is on disk, or as it is after `wait_s`, or when all is taken down.
+
+        Args:
+            entry: from `accept`.
+            wait_s: how long to wait; `None` as long as it can take.
+        """
+        longest_s = max(0.0, entry.command.deadline_at - self.now()) + _GRACE_S
+        timeout_s = longest_s if wait_s is None else min(wait_s, longest_s)
+        awaited: tuple[asyncio.Future[Any], ...] = (entry.ended, self._stopped)
+        await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return entry.ended.result() if entry.ended.done() else entry.last
+
+    async def find(self, receipt: str) -> Command | None:
+        """Return what is durably known of a command; `None` if nothing is.
+
+        Raises:
+            JournalError: the journal cannot be read now.
+        """
+        entry = self._by_receipt.get(receipt)
+        if entry is not None:
+            return entry.last if entry.accepted.done() and not entry.is_refused else None
+        row = await self._journal.find_command(receipt=receipt)
+        return None if row is None else from_row(row)
+
+    def _take_in(self, performer: Performer, asked: Asked, fingerprint: bytes) -> Entry:
+        """Give a command its place and have it written.
+
+        Raises:
+            CommandError: the account is not to run, or there is no room.
+        """
+        if self._stopped.done():
+            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
+        if not performer.takes_commands:
+            raise CommandError(
+                RetCode.ACCOUNT_NOT_ONLINE,
+                f"{performer.name} is {performer.state}, and stays so until an operator acts",
+                retryable=True,
+            )
+        if self._journal.is_full or self._bytes >= _MOST_BYTES:
+            raise _saturated(_FULL_RETRY_S)
+        now, config = self.now(), performer.config
+        self._number += 1
+        receipt = uuid4().hex
+        command = Command(
+            number=self._number,
+            receipt=receipt,
+            tenant=config.tenant,
+            account=config.account,
+            platform=config.platform,
+            client=asked.client,
+            method=asked.method,
+            params=asked.params,
+            idempotency_key=asked.idempotency_key,
+            fingerprint=fingerprint,
+            chat=asked.chat or f"receipt:{receipt}",
+            repeat_window_s=(
+                0.0 if asked.method in config.supported.unrepeatable else config.repeat_window_s
+            ),
+            is_repeatable=asked.is_repeatable,
+            accepted_at=now,
+            deadline_at=now + asked.deadline_s,
+        )
+        entry = Entry(command, size_bytes=len(to_row(command).body))
+        lane = self._lane(command, config.rates)
+        try:
+            lane.put(entry, now)
+        except Saturated as exc:
+            raise _saturated(exc.retry_after_s) from exc
+        self._hold(entry)
+        self._pump(lane)  # what can go at once is written as under way, which spares it a second commit
+        self._write(entry, done=lambda commit: self._admitted(lane, entry, commit))
+        return entry
+
+    def _admitted(self, lane: Lane, entry: Entry, commit: Commit) -> None:
+        """It is on disk, unless another command has its key."""
+        if commit.refused:
+            entry.is_refused = True
+            self._drop(entry)
+            if entry.command.state is State.QUEUED:
+                lane.forget(entry)
+        elif entry.is_overdue:
+            self._end_overdue(entry)
+        entry.accepted.set_result(None)
+
+    # What there is.
+
+    def look(self, tenant: str, account: str) -> None:
+        """See whether the account's commands can go now."""
+        if (lane := self._lanes.get((tenant, account))) is not None:
+            self._pump(lane)
+
+    def queued(self, tenant: str, account: str) -> int:
+        """Return how many commands of an account wait for their turn or their next try."""
+        lane = self._lanes.get((tenant, account))
+        return 0 if lane is None else lane.waiting
+
+    def status(self) -> OutboxStatus:
+        """Return the counts of now, and of this supervisor's time."""
+        oldest = next(iter(self._entries.values()), None)
+        return OutboxStatus(
+            queued=sum(lane.waiting for lane in self._lanes.values()),
+            under_way=len(self._tries),
+            done=self._ended[State.DONE],
+            failed=self._ended[State.FAILED],
+            expired=self._ended[State.EXPIRED],
+            uncertain=self._ended[State.UNCERTAIN],
+            oldest_age_s=None if oldest is None else max(0.0, self.now() - oldest.command.accepted_at),
+        )
+
+    def stop(self) -> None:
+        """Begin no more tries and let nobody wait; what is left is for the next supervisor."""
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+        for lane in self._lanes.values():
+            lane.alarm.set(None, _nothing)
+
+    async def close(self) -> None:
+        """Hand the outcomes of the last tries to the journal; their processes are gone."""
+        self.stop()
+        if self._tries:
+            await asyncio.wait(self._tries, timeout=_CLOSE_S)
+        for task in self._tries:
+            task.cancel()
+        for entry in self._entries.values():
+            entry.timer.set(None, _nothing)
+
+    def _resume(self, command: Command, *, size_bytes: int) -> None:
+        entry = Entry(command, size_bytes=size_bytes)
+        entry.is_written = True
+        entry.accepted.set_result(None)
+        self._hold(entry)
+        if command.state is State.UNDER_WAY:
+            self._conclude(entry, _SUPERVISOR_LOST)
+        if not entry.command.has_ended:
+            self._lane(command, Rates()).restore(entry)
+
+    def _hold(self, entry: Entry) -> None:
+        command = entry.command
+        self._entries[command.number] = self._by_receipt[command.receipt] = entry
+        if (scope := command.scope) is not None:
+            self._by_scope[scope] = entry
+        self._bytes += entry.size_bytes
+        at = command.deadline_at - self._epoch + _ROUNDING_S
+        entry.timer.set(at, lambda: self.look(command.tenant, command.account))
+
+    def _drop(self, entry: Entry) -> None:
+        command = entry.command
+        del self._entries[command.number], self._by_receipt[command.receipt]
+        if (scope := command.scope) is not None:
+            del self._by_scope[scope]
+        self._bytes -= entry.size_bytes
+        entry.timer.set(None, _nothing)
+
+    def _lane(self, command: Command, rates: Rates) -> Lane:
+        key = command.tenant, command.account
+        if key not in self._lanes:
+            self._lanes[key] = Lane(*key, rates)
+        return self._lanes[key]
+
+    # Carrying out.
+
+    def _pump(self, lane: Lane) -> None:
+        """Begin the tries that may begin now, end what is overdue, and see when to come again."""
+        if self._stopped.done():
+            return
+        now = self.now()
+        for entry in lane.overdue(now):
+            self._end_overdue(entry)
+        performer = self._performers().get(lane.account)
+        if performer is None or performer.config.tenant != lane.tenant:
+            self._forget_empty(lane)
+            return
+        if not performer.is_up:
+            return  # a change of its state, or a deadline, leads here again
+        lane.fit(performer.config.rates)
+        while (next_one := lane.take(now)) is not None:
+            self._begin(lane, next_one, performer)
+        at = lane.next_at(now)
+        lane.alarm.set(None if at is None else at - self._epoch, lambda: self._pump(lane))
+
+    def _forget_empty(self, lane: Lane) -> None:
+        """Nobody is there to carry out what may yet come here; what is here expires."""
+        if not lane:
+            self._lanes.pop((lane.tenant, lane.account), None)
+
+    def _begin(self, lane: Lane, entry: Entry, performer: Performer) -> None:
+        if entry.command.is_in_doubt and not may_repeat(entry.command, now=self.now()):
+            lane.done(entry, self.now())
+            self._end_overdue(entry)
+            return
+        entry.command = step(entry.command, Trigger.TRY, now=self.now())
+        if entry.is_written:
+            mark = entry.mark = self._loop.create_future()
+            self._write(entry, done=lambda _: mark.set_result(None))
+        work = self._try(lane, entry, performer)
+        task = self._tasks.create_task(work, name=f"command {entry.command.number}")
+        self._tries.add(task)
+        task.add_done_callback(self._tries.discard)
+
+    async def _try(self, lane: Lane, entry: Entry, performer: Performer) -> None:
+        """Have the child do it, once it is on disk that it may have."""
+        await asyncio.shield(entry.mark)
+        now = self.now()
+        if entry.is_refused:
+            lane.done(entry, now)
+        else:
+            verdict = self._conclude(entry, await self._ask(entry.command, performer))
+            now = self.now()
+            again_at = now + verdict.again_in_s
+            if verdict.is_limited:
+                lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
+            lane.done(entry, now, again_at=None if entry.command.has_ended else again_at)
+        self._pump(lane)
+
+    async def _ask(self, command: Command, performer: Performer) -> CommandResult:
+        left_s = min(command.deadline_at - self.now(), _TRY_S)
+        try:
+            return await performer.command(
+                command.method, command.params, deadline_s=left_s, key=command.receipt
+            )
+        except CommandError as exc:  # it got no further than to us
+            return CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
+
+    def _conclude(self, entry: Entry, result: CommandResult) -> Verdict:
+        """Take in the answer to a try, and have it written."""
+        now = self.now()
+        luck = random.random()  # noqa: S311  # jitter, not a secret
+        verdict = judge(entry.command, result, now=now, luck=luck)
+        outcome = Outcome(int(result.retcode), result.message, result.data)
+        entry.command = step(entry.command, verdict.trigger, now=now, outcome=outcome)
+        if entry.command.has_ended:
+            self._end(entry)
+        else:
+            self._write(entry, done=_nothing)
+        return verdict
+
+    def _end_overdue(self, entry: Entry) -> None:
+        if not entry.accepted.done() and not entry.is_overdue:
+            entry.is_overdue = True  # `_admitted` comes back here
+            return
+        entry.command = step(entry.command, Trigger.OVERDUE, now=self.now())
+        self._end(entry)
+
+    def _end(self, entry: Entry) -> None:
+        """Write the outcome and its event, together; whoever waits is told when they are on disk."""
+        command = entry.command
+        self._ended[command.state] += 1
+
+        def done(_: Commit) -> None:
+            self._drop(entry)
+            entry.ended.set_result(command)
+
+        self._write(entry, done=done, events=[report(without_excess(command), event_id=uuid4().hex)])
+
+    def _write(
+        self, entry: Entry, *, done: Callable[[Commit], None], events: Sequence[HandedOver] = ()
+    ) -> None:
+        """Have the command written as it is now; `done` is called when it is on disk."""
+        entry.is_written = True
+        command = entry.command
+
+        def written(commit: Commit) -> None:
+            entry.last = command
+            done(commit)
+
+        row = to_row(without_excess(command))
+        arrivals = Arrivals(command.account, command.tenant, [*events], (row,))
+        try:
+            self._journal.record(arrivals, done=written)
+        except JournalClosed:
+            _log.warning("command_left_as_it_is_on_disk", account=command.account, receipt=command.receipt)
+
+
+_SUPERVISOR_LOST = CommandResult(
+    id=0, retcode=RetCode.CHILD_LOST, message="the supervisor ended while it was under way"
+)
+
+
+def _scope(performer: Performer, asked: Asked) -> bytes | None:
+    if asked.idempotency_key is None:
+        return None
+    config = performer.config
+    return scope_of(config.tenant, config.account, asked.method, asked.idempotency_key)
+
+
+def _fingerprint(params: Mapping[str, Any]) -> bytes:
+    try:
+        return fingerprint_of(params)
+    except TypeError as exc:
+        raise CommandError(
+            RetCode.BAD_PARAM, "params: with an idempotency_key, every key must be a text"
+        ) from exc
+
+
+def _saturated(retry_after_s: float) -> CommandError:
+    return CommandError(
+        RetCode.SATURATED,
+        "too many commands wait; nothing was done",
+        retryable=True,
+        retry_after_ms=math.ceil(retry_after_s * 1000),
+    )
+
+
+def _nothing(*_: object) -> None:
+    """Nobody waits for it."""
