@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test check bench soak clean
+.PHONY: demo test check bench soak docs clean
 
 $(STAMP): pyproject.toml protocol/longwire_protocol/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "longwire needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -41,6 +41,10 @@ bench: $(BENCH_STAMP)  ## the table of numbers, side by side with their baseline
 
 soak: $(STAMP)  ## the long campaigns, two and a half hours; LONGWIRE_SOAK_S=300, LONGWIRE_EXAMPLES=200 for shorter ones, LONGWIRE_SEED=... to repeat one
 	$(BIN)/python -m pytest -m soak
+
+docs: $(STAMP)  ## write anew the documents that are made from the code and from trials
+	$(BIN)/python docs/make_lifecycle.py
+	LONGWIRE_WRITE_DOCUMENTS=1 $(BIN)/python -m pytest -q tests/acceptance/test_commands_document.py
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from fakes.host import FakeHost, FakeLink
+from longwire_connectors.dingtalk.commands import RobotCommands
 from longwire_connectors.dingtalk.connector import DingTalkConnector
-from longwire_connectors.dingtalk.openapi import OpenApi
+from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
-from longwire_connectors.dingtalk.outgoing import ToPerson
 from longwire_connectors.simulator import DingTalkEvent, Simulator, SimulatorClient
 from longwire_connectors.simulator.fault_kinds import DiscoveryBadJson
 from longwire_protocol.errors import CommandError, RetCode
@@ -132,8 +132,8 @@ async def test_a_journal_that_stands_still_is_no_reason_to_leave_the_platform() 
 
 
 @asynccontextmanager
-async def canned(answers: dict[str, Any]) -> AsyncIterator[OpenApi]:
-    """An OpenAPI whose paths answer what is given; a text as it is, a map as JSON, `None` breaks off."""
+async def canned(answers: dict[str, Any]) -> AsyncIterator[RobotCommands]:
+    """Commands to paths that answer what is given; a text as it is, a map as JSON, `None` breaks off."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         given = answers[request.path]
@@ -151,17 +151,20 @@ async def canned(answers: dict[str, Any]) -> AsyncIterator[OpenApi]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    api = OpenApi(base=f"http://127.0.0.1:{runner.addresses[0][1]}", client_id="c", client_secret="s")
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    options = DingTalkOptions(client_id="c", client_secret="s", api_base=base)
+    commands = RobotCommands(options, Memory(allows_http=True, bot=None))
     try:
-        yield api
+        yield commands
     finally:
-        await api.close()
+        await commands.close()
         await runner.cleanup()
 
 
 TOKEN = "/v1.0/oauth2/accessToken"
 PERSON = "/v1.0/robot/oToMessages/batchSend"
 GOOD_TOKEN = {"accessToken": "t", "expireIn": 7200}
+TO_A_PERSON = {"user": "u", "text": "x"}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,7 @@ GOOD_TOKEN = {"accessToken": "t", "expireIn": 7200}
         ({TOKEN: 307}, RetCode.PLATFORM_REFUSED, "307"),
         ({TOKEN: GOOD_TOKEN, PERSON: "[" * 300_000}, RetCode.DEADLINE_EXCEEDED, None),
         ({TOKEN: GOOD_TOKEN, PERSON: None}, RetCode.DEADLINE_EXCEEDED, None),
+        ({TOKEN: GOOD_TOKEN, PERSON: 502}, RetCode.DEADLINE_EXCEEDED, "502"),
         (
             {TOKEN: GOOD_TOKEN, PERSON: {"invalidStaffIdList": ["u"]}},
             RetCode.PLATFORM_REFUSED,
@@ -188,24 +192,24 @@ GOOD_TOKEN = {"accessToken": "t", "expireIn": 7200}
 async def test_an_odd_answer_of_openapi_is_a_clear_error(
     answers: dict[str, Any], retcode: RetCode, code: str | None
 ) -> None:
-    async with canned(answers) as api:
+    async with canned(answers) as commands:
         with pytest.raises(CommandError) as refusal:
-            await api.send(ToPerson("u"), {"text": "x"})
+            await commands.call("message.create", TO_A_PERSON, key=None)
     assert refusal.value.retcode == retcode
     if code is not None:
         assert refusal.value.data["platform_code"] == code
 
 
 async def test_an_answer_without_a_key_is_a_success_without_an_id() -> None:
-    async with canned({TOKEN: GOOD_TOKEN, PERSON: {"processQueryKey": ""}}) as api:
-        assert await api.send(ToPerson("u"), {}) is None
+    async with canned({TOKEN: GOOD_TOKEN, PERSON: {"processQueryKey": ""}}) as commands:
+        assert await commands.call("message.create", TO_A_PERSON, key=None) == {}
 
 
-async def test_a_webhook_that_answers_no_errcode_has_refused() -> None:
-    async with canned({"/hook": {"ok": True}}) as api:
+async def test_a_webhook_that_answers_no_errcode_leaves_the_effect_unknown() -> None:
+    async with canned({"/hook": {"ok": True}}) as commands:
         with pytest.raises(CommandError) as refusal:
-            await api.post_webhook(f"{api._base}/hook", {})
-    assert refusal.value.retcode == RetCode.PLATFORM_REFUSED
+            await commands._api.post_webhook(f"{commands._api._base}/hook", {})
+    assert refusal.value.retcode == RetCode.DEADLINE_EXCEEDED
 
 
 def test_a_version_that_cannot_be_imported_lean_is_imported_plainly() -> None:

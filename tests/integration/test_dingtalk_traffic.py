@@ -223,11 +223,11 @@ async def test_a_private_chat_is_answered_after_its_webhook_ended(rig: Rig) -> N
 
 async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
     await rig.connector.call("message.create", {"user": "0300", "text": "one"})
-    rig.connector._sending._api._token._value = "stale"
+    rig.connector._commands._api._token._value = "stale"
     await rig.connector.call("message.create", {"user": "0300", "text": "two"})
     assert len((await rig.state()).messages) == 2
     await rig.admin.register("dingtalk", app=APP, secret="another")
-    rig.connector._sending._api._token._value = "stale"
+    rig.connector._commands._api._token._value = "stale"
     with pytest.raises(CommandError) as refusal:
         await rig.connector.call("message.create", {"user": "0300", "text": "three"})
     assert refusal.value.data == {"platform_code": "authFailed", "http_status": 401}
@@ -270,5 +270,5 @@ async def test_an_answer_that_does_not_come_leaves_the_effect_of_sending_unknown
 
 async def test_other_commands_are_unknown(rig: Rig) -> None:
     with pytest.raises(CommandError) as refusal:
-        await rig.connector.call("message.delete", {})
+        await rig.connector.call("message.forward", {})
     assert refusal.value.retcode == RetCode.UNKNOWN_METHOD

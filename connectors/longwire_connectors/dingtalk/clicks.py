@@ -15,7 +15,9 @@ from longwire_protocol.errors import CommandError, RetCode
 
 
 def shown(answer: Answer) -> dict[str, Any]:
-    """Return DingTalk's form of an answer; `card` holds the variables that change, the others stay.
+    """Return DingTalk's form of an answer; `card` names the variables that change, the others stay.
+
+    They may stand in `cardData`, as in `card.update`, or by themselves.
 
     Raises:
         CommandError: `UNSUPPORTED` for a toast; nothing is shown then, and the click still waits.
@@ -24,9 +26,18 @@ def shown(answer: Answer) -> dict[str, Any]:
         raise CommandError(RetCode.UNSUPPORTED, "toast: DingTalk has none; change the card instead")
     form = dict(answer.data or {})
     if answer.card is not None:
-        form["cardData"] = {"cardParamMap": {name: _text(value) for name, value in answer.card.items()}}
+        variables = _variables(answer.card)
+        form["cardData"] = {"cardParamMap": {name: _text(value) for name, value in variables.items()}}
         form.setdefault("cardUpdateOptions", {"updateCardDataByKey": True})
     return form
+
+
+def _variables(card: dict[str, Any]) -> dict[str, Any]:
+    match card.get("cardData"):
+        case {"cardParamMap": {**variables}}:
+            return {str(name): value for name, value in variables.items()}
+        case _:
+            return card
 
 
 def _text(value: Any) -> str:

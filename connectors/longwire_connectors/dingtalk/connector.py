@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
 from longwire_connectors.clicks import RESPOND
-from longwire_connectors.dingtalk import clicks, probe
+from longwire_connectors.dingtalk import clicks, probe, supported
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.dingtalk.webhooks import is_loopback_http
@@ -17,7 +17,7 @@ from longwire_protocol.link import LinkFailure
 from longwire_protocol.probing import Probe
 
 if TYPE_CHECKING:
-    from longwire_connectors.dingtalk.sending import Sending
+    from longwire_connectors.dingtalk.commands import RobotCommands
 
 
 class DingTalkConnector(Connector):
@@ -29,7 +29,9 @@ class DingTalkConnector(Connector):
         secrets=("client_secret",),
         identity="client_id",
         extra="dingtalk",
-        methods=("message.create", RESPOND),
+        methods=(*supported.METHODS, RESPOND),
+        rates=supported.RATES,
+        supported=supported.SUPPORTED,
         is_forkable=True,
         # Never under 10 s apart (the law draws from [d/2, d]) and at most 23 attempts in an hour's refusal;
         # the SDK alone made 1,856 in 5 s against a server that closed at once (D3).
@@ -43,7 +45,7 @@ class DingTalkConnector(Connector):
         self._options = options
         self._host = host
         self._memory = Memory(allows_http=is_loopback_http(options.base), bot=host.bot)
-        self._sending: Sending | None = None
+        self._commands: RobotCommands | None = None
 
     @classmethod
     def preload(cls) -> None:
@@ -67,23 +69,22 @@ class DingTalkConnector(Connector):
         return await Session(self._options, self._host, link, self._memory).serve()
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
-        """See `Connector.call`; knows `message.create` and `card.respond`."""
+        """See `Connector.call`."""
         if method == RESPOND:
             return await self._host.clicks.respond(params, form=clicks.shown)
         if method not in self.declaration.methods:
             return await super().call(method, params, key=key)
-        if self._sending is None:
-            # Most accounts of a quiet day send nothing: aiohttp costs a child 5 MB.
-            from longwire_connectors.dingtalk.sending import Sending  # noqa: PLC0415
+        if self._commands is None:
+            # Most accounts of a quiet day send nothing, and need none of it.
+            from longwire_connectors.dingtalk.commands import RobotCommands  # noqa: PLC0415
 
-            self._sending = Sending(self._options, self._memory.webhooks)
-        bot = self._memory.bot
-        return await self._sending.create(params, robot_code=bot.code if bot else None)
+            self._commands = RobotCommands(self._options, self._memory)
+        return await self._commands.call(method, params, key=key)
 
     async def close(self) -> None:
         """See `Connector.close`."""
-        if self._sending is not None:
-            await self._sending.close()
+        if self._commands is not None:
+            await self._commands.close()
 
 
 @cache

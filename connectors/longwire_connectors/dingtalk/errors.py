@@ -16,22 +16,39 @@ from typing import Any
 import msgspec
 
 from longwire_connectors import patience
+from longwire_connectors.dingtalk.shapes import as_map
+from longwire_connectors.unanswered import unanswered
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.link import Fault, LinkFailure
 
 HTTP_OK = 200
+HTTP_REDIRECTED = 300
 HTTP_UNAUTHORIZED = 401
 HTTP_LIMITED = 429
 HTTP_SERVER_ERROR = 500
 
 CREDENTIAL_CODES = frozenset({"invalidClientIdOrSecret"})
 """Codes that mean bad credentials, whatever the status."""
+TOKEN_CODES = frozenset({"InvalidAuthentication", "40001", "40014", "42001", "88"})
+"""Codes that mean a token that is not valid any more. The first comes with HTTP 401, the others from the old
+host with 200; of these 88 says so in `sub_code`."""
 LIMIT_CODES = frozenset(
-    {"Forbidden.AccessDenied.QpsLimitForApi", "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "130101"}
+    {
+        "Forbidden.AccessDenied.QpsLimitForApi",
+        "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi",
+        "90002",
+        "90018",
+        "90030",
+        "130101",
+    }
 )
-"""Codes that mean «too fast»; the first two come with HTTP 403, the last from a webhook."""
+"""Codes that mean «too fast»: two with HTTP 403, four of the old host and of webhooks (open.dingtalk.com
+«rate limits»; 90030 «webhook over limit»). And `Throttling` with whatever follows it."""
 PENALTY_S = {"130101": 600.0}
 """Seconds to wait where the code implies it: 20 a minute, then ten minutes' penalty (csdn 118615052)."""
+SESSION_CODES = frozenset({"300001", "310000"})
+"""What a session webhook that has ended may answer. Which of them: «Not established»; the custom robots'
+webhooks, which are older, answer these for one that is not valid."""
 BUSY_CODES = frozenset({"systemError"})
 """Codes that mean the platform's own trouble, whatever the status (AstrBot#1628)."""
 
@@ -65,6 +82,25 @@ class Answer(msgspec.Struct, frozen=True):
         body = _object(self.body)
         code = str(body.get("code", body.get("errcode", "")))
         return code if _CODE.fullmatch(code) else None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it was done; the old host and webhooks say so in `errcode`, whatever the status."""
+        return HTTP_OK <= self.status < HTTP_REDIRECTED and _object(self.body).get("errcode", 0) in {0, "0"}
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether it says «too fast»; nothing was done then."""
+        code = self.code or ""
+        return self.status == HTTP_LIMITED or code in LIMIT_CODES or code.startswith("Throttling")
+
+    @property
+    def is_token_refused(self) -> bool:
+        """Whether another token would help."""
+        code = self.code
+        if code == "88":
+            code = str(_object(self.body).get("sub_code", ""))
+        return not self.is_success and (self.status == HTTP_UNAUTHORIZED or code in TOKEN_CODES)
 
     @property
     def retry_after_s(self) -> float | None:
@@ -107,7 +143,7 @@ def _opening_refused(answer: Answer) -> LinkFailure:
             user_action=CHECK_CREDENTIALS,
             user_action_zh=CHECK_CREDENTIALS_ZH,
         )
-    if _is_limit(answer):
+    if answer.is_limit:
         return LinkFailure(
             Fault.LIMITED,
             "rate_limited",
@@ -202,7 +238,7 @@ def command_refused(answer: Answer) -> CommandError:
     """Return the error for an answer that is no success; its code is in `data.platform_code`."""
     code = answer.code or str(answer.status)
     data = {"platform_code": code, "http_status": answer.status}
-    if _is_limit(answer):
+    if answer.is_limit:
         wait_s = answer.retry_after_s
         return CommandError(
             RetCode.PLATFORM_LIMITED,
@@ -211,16 +247,17 @@ def command_refused(answer: Answer) -> CommandError:
             retry_after_ms=1000 if wait_s is None else round(wait_s * 1000),
             data=data,
         )
-    return CommandError(
-        RetCode.PLATFORM_REFUSED,
-        f"DingTalk refused: code {code}",
-        retryable=answer.status >= HTTP_SERVER_ERROR,
-        data=data,
-    )
+    return CommandError(RetCode.PLATFORM_REFUSED, f"DingTalk refused: code {code}", data=data)
 
 
-def _is_limit(answer: Answer) -> bool:
-    return answer.status == HTTP_LIMITED or answer.code in LIMIT_CODES
+def command_unreadable(*, is_repeatable: bool = False) -> CommandError:
+    """Return the error for an answer that is a success but not of the documented form."""
+    return unanswered("DingTalk answered unreadably", was_sent=True, is_repeatable=is_repeatable)
+
+
+def is_session_over(error: CommandError) -> bool:
+    """Tell whether a session webhook refused because it has ended; nothing was sent then."""
+    return as_map(error.data).get("platform_code") in SESSION_CODES
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -1,25 +1,27 @@
-"""DingTalk over REST: session webhooks, and OpenAPI with the app's token."""
+"""DingTalk over REST: session webhooks, and both hosts of its OpenAPI with the app's token."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
-from longwire_connectors.dingtalk.errors import HTTP_OK, HTTP_UNAUTHORIZED, Answer, command_refused
-from longwire_connectors.dingtalk.outgoing import ToGroup, ToPerson
-from longwire_connectors.dingtalk.shapes import as_list
-from longwire_connectors.http import MAX_BODY_BYTES, Http, Part, Reply
-from longwire_connectors.unanswered import SERVER_ERROR, broken_inside, unanswered
-from longwire_protocol.errors import CommandError, RetCode
+from longwire_connectors.dingtalk.calls import Request
+from longwire_connectors.dingtalk.errors import Answer, command_refused, command_unreadable
+from longwire_connectors.http import Http, Part, Reply
+from longwire_connectors.unanswered import SERVER_ERROR, broken_inside
 
 TOTAL_S = 10.0
 """For a whole request; the SDK's own figure from 0.24.4 on (`HTTP_TIMEOUT_SECONDS`)."""
+UPLOAD_S = 60.0
+"""For a whole upload: 20 MB over a slow line; public connectors give it as long."""
 
 _TOKEN_PATH = "/v1.0/oauth2/accessToken"  # noqa: S105  a path
-_PERSON_PATH = "/v1.0/robot/oToMessages/batchSend"
-_GROUP_PATH = "/v1.0/robot/groupMessages/send"
+_TOKEN_HEADER = "x-acs-dingtalk-access-token"  # noqa: S105  a name
+_ACCEPT = {"Accept": "application/json"}
+"""Without it an answer may be XML."""
 
 Json = dict[str, Any]
 
@@ -33,26 +35,30 @@ class OpenApi:
     def __init__(self, *, base: str, client_id: str, client_secret: str) -> None:
         self.http = Http()
         self._base = base
+        self._old_base = old_base(base)
         self._client_id = client_id
         self._client_secret = client_secret
         self._token = AccessToken(self._fetch_token)
 
     async def post_webhook(self, url: str, body: Json) -> None:
         """Post a message to a session webhook, which answers `errcode` 0 for success."""
-        reply = await self.http.call("POST", url, json=body, total_s=TOTAL_S)
-        if _successful(reply, is_repeatable=False).get("errcode") != 0:
-            raise command_refused(_judged(reply))
+        reply = await self.http.call("POST", url, headers=_ACCEPT, json=body, total_s=TOTAL_S)
+        if "errcode" not in _successful(reply, is_repeatable=False):
+            raise command_unreadable()
 
-    async def send(self, target: ToPerson | ToGroup, body: Json) -> str | None:
-        """Send a message and return its `processQueryKey`."""
-        path = _PERSON_PATH if isinstance(target, ToPerson) else _GROUP_PATH
-        sent = await self.request("POST", path, body=body)
-        if isinstance(target, ToPerson):
-            _check_receiver(sent, target.staff_id)
-        key = sent.get("processQueryKey")
-        return key if isinstance(key, str) and key else None
+    async def call(self, request: Request, *, parts: Sequence[Part] = ()) -> Json:
+        """Make a call; `parts` are sent as a multipart form, which takes its time."""
+        return await self.request(
+            request.method,
+            request.path,
+            query=request.query,
+            body=request.body,
+            parts=parts,
+            is_repeatable=request.is_repeatable,
+            is_old=request.is_old,
+        )
 
-    async def request(  # noqa: PLR0913  what HTTP has
+    async def request(
         self,
         method: str,
         path: str,
@@ -60,9 +66,8 @@ class OpenApi:
         query: Mapping[str, str] = NOTHING,
         body: Any = None,
         parts: Sequence[Part] = (),
-        max_bytes: int = MAX_BODY_BYTES,
-        total_s: float | None = None,
         is_repeatable: bool | None = None,
+        is_old: bool = False,
     ) -> Json:
         """Make a call with the app's token, and once more with a new one if DingTalk refuses that.
 
@@ -72,9 +77,8 @@ class OpenApi:
             query: of the URL.
             body: sent as JSON; or
             parts: sent as a multipart form, of texts and bytes.
-            max_bytes: of the answer.
-            total_s: as of `Http.call`, for each of its calls; `TOTAL_S` by default.
             is_repeatable: it changes nothing; by default, whether it is a GET.
+            is_old: it is oapi.dingtalk.com's, which takes the token in the query.
 
         Returns:
             The answer; an empty map where it has no body.
@@ -84,19 +88,18 @@ class OpenApi:
         async def ask(token: str) -> Reply:
             return await self.http.call(
                 method,
-                self._base + path,
-                headers={"Accept": "application/json", "x-acs-dingtalk-access-token": token},
-                query=query,
+                (self._old_base if is_old else self._base) + path,
+                headers=_ACCEPT if is_old else {**_ACCEPT, _TOKEN_HEADER: token},
+                query={**query, "access_token": token} if is_old else query,
                 json=body,
                 parts=parts,
-                max_bytes=max_bytes,
-                total_s=TOTAL_S if total_s is None else total_s,
+                total_s=UPLOAD_S if parts else TOTAL_S,
                 is_repeatable=is_harmless,
             )
 
         token = await self._token.get()
         reply = await ask(token)
-        if reply.status == HTTP_UNAUTHORIZED:
+        if _judged(reply).is_token_refused:
             reply = await ask(await self._token.get(refused=token))
         return _successful(reply, is_repeatable=is_harmless)
 
@@ -107,48 +110,45 @@ class OpenApi:
     async def _fetch_token(self) -> tuple[str, float]:
         credentials = {"appKey": self._client_id, "appSecret": self._client_secret}
         url = self._base + _TOKEN_PATH
-        reply = await self.http.call("POST", url, json=credentials, total_s=TOTAL_S, is_repeatable=True)
+        reply = await self.http.call(
+            "POST", url, headers=_ACCEPT, json=credentials, total_s=TOTAL_S, is_repeatable=True
+        )
         match _successful(reply, is_repeatable=True):
             case {"accessToken": str(token), "expireIn": int(life_s) | float(life_s)} if token:
                 return token, float(life_s)
             case _:
-                raise unanswered("DingTalk gave no token", was_sent=True, is_repeatable=True)
+                raise command_unreadable(is_repeatable=True)
+
+
+def old_base(base: str) -> str:
+    """Return where the API of `oapi.dingtalk.com` is for an `api_base`: beside its own, or at a simulator."""
+    parts = urlsplit(base)
+    if not parts.netloc.startswith("api."):
+        return base
+    return urlunsplit(parts._replace(netloc=f"o{parts.netloc}"))
 
 
 def _successful(reply: Reply, *, is_repeatable: bool) -> Json:
     """Return what was answered, or raise what it means that it is none, or a refusal."""
+    answer = _judged(reply)
+    if answer.is_limit:
+        raise command_refused(answer)
     if reply.status >= SERVER_ERROR:
-        judged = _judged(reply)
-        code = judged.code or str(reply.status)
+        code = answer.code or str(reply.status)
         raise broken_inside(
             f"DingTalk failed: code {code}",
             status=reply.status,
             is_repeatable=is_repeatable,
-            wait_s=judged.retry_after_s,
+            wait_s=answer.retry_after_s,
             platform_code=code,
         )
-    if reply.status != HTTP_OK:
-        raise command_refused(_judged(reply))
-    answer = reply.json() if reply.body else {}
-    if answer is None:
-        raise unanswered("DingTalk answered unreadably", was_sent=True, is_repeatable=is_repeatable)
-    return answer
+    if not answer.is_success:
+        raise command_refused(answer)
+    told = reply.json() if reply.body else {}
+    if told is None:
+        raise command_unreadable(is_repeatable=is_repeatable)
+    return told
 
 
 def _judged(reply: Reply) -> Answer:
     return Answer(reply.status, reply.body, reply.headers.get("Retry-After"))
-
-
-def _check_receiver(sent: Json, staff_id: str) -> None:
-    """A person who does not get the message is named in an answer that is a success otherwise."""
-    if staff_id in as_list(sent.get("invalidStaffIdList")):
-        data = {"platform_code": "invalidStaffId"}
-        raise CommandError(RetCode.PLATFORM_REFUSED, "DingTalk knows no such `user`", data=data)
-    if staff_id in as_list(sent.get("flowControlledStaffIdList")):
-        raise CommandError(
-            RetCode.PLATFORM_LIMITED,
-            "DingTalk limits messages to this user",
-            retryable=True,
-            retry_after_ms=1000,
-            data={"platform_code": "flowControlledStaffId"},
-        )

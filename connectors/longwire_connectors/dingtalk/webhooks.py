@@ -54,7 +54,8 @@ class Webhooks:
         if session.is_private and session.staff_id:
             _put(self._people, session.chat, session.staff_id)
         life_s = min(session.life_s or 0.0, LIFE_S) - MARGIN_S
-        if session.webhook and life_s > 0 and self._is_usable(session.webhook):
+        usable = session.webhook and is_usable(session.webhook, allows_http=self._allows_http)
+        if session.webhook and usable and life_s > 0:
             kept = session.webhook, now + life_s
             for sender in {session.sender or "", ""}:  # once for the chat as a whole
                 _put(self._kept, (session.chat, sender), kept)
@@ -71,13 +72,20 @@ class Webhooks:
         """Return the staff id of whom a private chat is with, if known."""
         return self._people.get(chat)
 
-    def _is_usable(self, url: str) -> bool:
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            return False
-        is_own = self._allows_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
-        return is_own or (parts.scheme == "https" and bool(parts.hostname))
+    def forget(self, webhook: str) -> None:
+        """Do not return this one any more: the platform says that it has ended."""
+        for name in [name for name, (url, _) in self._kept.items() if url == webhook]:
+            del self._kept[name]
+
+
+def is_usable(url: str, *, allows_http: bool) -> bool:
+    """Tell whether an address that the platform gave may be asked: over TLS, or a simulator's."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_own = allows_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
+    return is_own or (parts.scheme == "https" and bool(parts.hostname))
 
 
 def is_loopback_http(url: str) -> bool:

@@ -97,6 +97,8 @@ class AppState(msgspec.Struct, kw_only=True):
     api_calls: list[ApiCall] = []
     limited: int = 0
     """REST calls refused because they were over a limit of the platform."""
+    cards: dict[str, dict[str, str]] = {}
+    """What DingTalk's cards show: the variables of each, by its outTrackId."""
 
 
 class State(msgspec.Struct, kw_only=True):

@@ -8,8 +8,11 @@ from aiohttp import web
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.deliveries import Delivery, DeliveryRecord
 from longwire_connectors.simulator.diary import Diary
+from longwire_connectors.simulator.dingtalk_cards import DingTalkCards
+from longwire_connectors.simulator.dingtalk_desk import Desk
 from longwire_connectors.simulator.dingtalk_events import build_delivery
 from longwire_connectors.simulator.dingtalk_gateway import DingTalkGateway
+from longwire_connectors.simulator.dingtalk_media import DingTalkMedia
 from longwire_connectors.simulator.dingtalk_openapi import DingTalkOpenApi
 from longwire_connectors.simulator.dingtalk_socket import DingTalkSocket
 from longwire_connectors.simulator.faults import FaultBook
@@ -22,7 +25,7 @@ __all__ = ["DingTalk"]
 
 
 class DingTalk:
-    """Everything under ``/v1.0``, ``/connect`` and ``/robot``."""
+    """Everything under ``/v1.0``, ``/connect``, ``/robot`` and the old host's paths."""
 
     def __init__(
         self,
@@ -45,18 +48,19 @@ class DingTalk:
         )
         self._gateway = DingTalkGateway(self.platform, host=host)
         self._socket = DingTalkSocket(self.platform, gateway=self._gateway)
-        self._open_api = DingTalkOpenApi(self.platform, host=host)
+        desk = Desk(self.platform)
+        self._open_api = DingTalkOpenApi(desk, host=host)
+        self._cards = DingTalkCards(desk, self._open_api)
+        self._media = DingTalkMedia(desk, host=host)
 
     def routes(self) -> list[web.RouteDef]:
         """Return what DingTalk answers to."""
-        api = self._open_api
         return [
             web.post("/v1.0/gateway/connections/open", self._gateway.answer),
             web.get("/connect", self._socket.answer),
-            web.post("/v1.0/oauth2/accessToken", api.token),
-            web.post("/v1.0/robot/oToMessages/batchSend", api.send_to_users),
-            web.post("/v1.0/robot/groupMessages/send", api.send_to_group),
-            web.post("/robot/sendBySession", api.send_by_session),
+            *self._open_api.routes(),
+            *self._cards.routes(),
+            *self._media.routes(),
         ]
 
     def inject(self, event: DingTalkEvent) -> list[DeliveryRecord]:

@@ -17,6 +17,7 @@ __all__ = [
     "DingTalkFault",
     "DingTalkHandshakeStatus",
     "DingTalkOpenStatus",
+    "DingTalkRates",
     "DiscoveryBadJson",
     "DiscoveryHang",
     "Fault",
@@ -58,6 +59,12 @@ ApiName = Literal[
     "image",
     "file",
     "download",
+    "recall",
+    "status",
+    "emotion",
+    "card",
+    "upload",
+    "other",
 ]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 ConfigValues = dict[str, int | float | str | None]
@@ -223,6 +230,18 @@ class DingTalkHandshakeStatus(FaultBase, frozen=True, tag="handshake_status"):
     headers: dict[str, str] = {}
 
 
+class DingTalkRates(FaultBase, frozen=True, tag="rates"):
+    """DingTalk's limits bite: without this the simulator takes whatever comes.
+
+    Of an app ``per_second`` calls for each interface, else 403; of a session webhook ``per_minute`` messages,
+    else errcode 130101 for ``penalty_s`` seconds.
+    """
+
+    per_second: Times = 20
+    per_minute: Times = 20
+    penalty_s: Seconds = 600.0
+
+
 Fault = FaultBase
 LarkFault = (
     DiscoveryHang
@@ -258,4 +277,5 @@ DingTalkFault = (
     | ApiHang
     | DingTalkOpenStatus
     | DingTalkHandshakeStatus
+    | DingTalkRates
 )

@@ -16,6 +16,11 @@ def test_a_card_becomes_the_variables_that_change_all_as_texts() -> None:
     }
 
 
+def test_a_card_in_the_form_of_an_update_is_understood() -> None:
+    wrapped = shown(Answer(event="e", card={"cardData": {"cardParamMap": {"a": "b"}}}))
+    assert wrapped == shown(Answer(event="e", card={"a": "b"}))
+
+
 def test_the_platforms_own_answer_passes_and_chooses_how_to_update() -> None:
     data = {
         "cardUpdateOptions": {"updateCardDataByKey": False},

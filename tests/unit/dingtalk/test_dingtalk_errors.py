@@ -8,7 +8,7 @@ import pytest
 
 from longwire_connectors.dingtalk import errors
 from longwire_connectors.dingtalk.errors import Answer, Grant
-from longwire_protocol.errors import RetCode
+from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.link import Fault, LinkFailure
 
 
@@ -128,7 +128,48 @@ def test_a_refused_command_carries_the_platforms_code() -> None:
     refused = errors.command_refused(answer(400, code="invalidParameter"))
     assert (refused.retcode, refused.retryable) == (RetCode.PLATFORM_REFUSED, False)
     assert refused.data == {"platform_code": "invalidParameter", "http_status": 400}
-    assert errors.command_refused(answer(500)).retryable is True
     limited = errors.command_refused(Answer(200, b'{"errcode": 130101}'))
     assert (limited.retcode, limited.retry_after_ms) == (RetCode.PLATFORM_LIMITED, 600_000)
     assert errors.command_refused(answer(429)).retry_after_ms == 1000
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["Throttling", "Throttling.User", "90018", "90030", "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"],
+)
+def test_a_limit_is_known_by_its_code(code: str) -> None:
+    limited = errors.command_refused(answer(403, code=code))
+    assert (limited.retcode, limited.retry_after_ms) == (RetCode.PLATFORM_LIMITED, 1000)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_success", "is_token_refused"),
+    [
+        (Answer(200, b"{}"), True, False),
+        (Answer(204, b""), True, False),
+        (Answer(200, b'{"errcode": 0}'), True, False),
+        (Answer(200, b'{"errcode": "0"}'), True, False),
+        (Answer(200, b'{"errcode": 40014}'), False, True),
+        (Answer(200, b'{"errcode": 88, "sub_code": "40014"}'), False, True),
+        (Answer(200, b'{"errcode": 88, "sub_code": "60011"}'), False, False),
+        (Answer(400, b'{"code": "InvalidAuthentication"}'), False, True),
+        (Answer(401, b""), False, True),
+        (Answer(302, b""), False, False),
+    ],
+)
+def test_success_and_a_refused_token_are_told_on_both_hosts(
+    *, given: Answer, is_success: bool, is_token_refused: bool
+) -> None:
+    assert (given.is_success, given.is_token_refused) == (is_success, is_token_refused)
+
+
+def test_an_unreadable_answer_leaves_the_effect_unknown() -> None:
+    assert errors.command_unreadable().retcode == RetCode.DEADLINE_EXCEEDED
+    repeatable = errors.command_unreadable(is_repeatable=True)
+    assert (repeatable.retcode, repeatable.retryable) == (RetCode.PLATFORM_UNREACHABLE, True)
+
+
+def test_the_end_of_a_session_is_known_by_its_code() -> None:
+    assert errors.is_session_over(errors.command_refused(Answer(200, b'{"errcode": 300001}')))
+    assert not errors.is_session_over(errors.command_refused(Answer(200, b'{"errcode": 130101}')))
+    assert not errors.is_session_over(CommandError(RetCode.BAD_PARAM, "no data"))
