@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from longwire_connectors.clicks import Clicks
 from longwire_protocol.declaration import Rates, Supported
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot, Event
@@ -95,6 +96,11 @@ class Host(Protocol):
     @property
     def bot(self) -> Bot | None:
         """The last identity given to `identify`, also by an earlier incarnation."""
+        ...
+
+    @property
+    def clicks(self) -> Clicks:
+        """Clicks on cards whose acks are held for an answer."""
         ...
 
     def identify(self, bot: Bot) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from longwire_connectors.base import Connector
+from longwire_connectors.clicks import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
@@ -16,7 +17,8 @@ from longwire_protocol.frames import Command, CommandResult
 _log = logging.getLogger("longwire.child")
 
 _MAX_COMMANDS = 64
-"""Commands under way at once; a platform's rate limit is far below."""
+"""Commands under way at once; a platform's rate limit is far below. Answers to clicks go beside: they ask for
+nothing of the platform, cannot wait, and are bounded by the clicks that are held."""
 
 _SATURATED_RETRY_MS = 1000
 
@@ -46,7 +48,7 @@ class Commands:
         connector = self._connector()
         if connector is None:
             self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
-        elif len(self._under_way) >= _MAX_COMMANDS:
+        elif len(self._under_way) >= _MAX_COMMANDS and command.method != RESPOND:
             self._tell(
                 CommandResult(
                     id=command.id,

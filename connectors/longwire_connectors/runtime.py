@@ -8,6 +8,7 @@ cancelled ends the process instead: nothing may be left of a link that was given
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -23,6 +24,7 @@ import msgspec
 
 from longwire_connectors.attempt import Attempt
 from longwire_connectors.base import Account, Connector, Stamp
+from longwire_connectors.clicks import Clicks
 from longwire_connectors.commands import Commands
 from longwire_connectors.discretion import discreet, secrets_of
 from longwire_connectors.handover import HandOverWindow
@@ -68,6 +70,9 @@ _RELEASE_S = 0.5
 _MOMENTS = 10
 """So many moments of an interval are there for heartbeats: the parent wakes up for those of many children."""
 
+_SHOW_S = 0.1
+"""How long the acks of clicks may take to get out at a stop; a write to a socket that is read takes none."""
+
 _STUCK_EXIT_CODE = os.EX_SOFTWARE
 """Exit code of a child whose link could not be ended."""
 
@@ -90,6 +95,7 @@ class Child:
         )
         self.bot: Bot | None = bootstrap.bot
         self._senders = Senders(bootstrap.allow_senders)
+        self.clicks = Clicks(self._senders)
         self._redact = Redactor(secrets_of(bootstrap.options, connector_class.declaration.secrets))
         self._counters: Counter[str] = Counter()
         self._random = Random()  # noqa: S311  # ids are unique, not secret; the system's source costs 2 us each
@@ -186,15 +192,24 @@ class Child:
         grace_s = self._grace_s or 0.0
         try:
             async with asyncio.timeout(grace_s * _HAND_OVER_SHARE):
-                await self._commands.finish()
+                await self.clicks.settled()
+                await self._commands.finish()  # after them, as one may have been waiting for its click
                 await self._window.empty()
         except TimeoutError:
             if self._window.unstored:
                 _log.info("stopped_with_unstored_events", extra={"unstored": self._window.unstored})
+        await self._show_defaults()
         self._commands.cancel()
         if self._link is not None:
             await self._close_link(self._link)
         self._tell(Stopped())
+
+    async def _show_defaults(self) -> None:
+        """Acknowledge the clicks that are still held: the connection is about to end."""
+        self.clicks.release()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SHOW_S):
+                await self.clicks.settled()
 
     async def _leave(self) -> None:
         if self._beat is not None:

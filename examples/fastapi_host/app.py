@@ -10,7 +10,7 @@ host's business: it keeps the whole set, and hands it over at its start and afte
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ async def answer(supervisor: Supervisor, tenant: str) -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Run the supervisor as long as the server runs; a blocked request holds up none of its accounts."""
     config = {"supervisor": {"data_dir": DATA_DIR}, "accounts": wanted()}
     async with (

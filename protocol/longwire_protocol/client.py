@@ -62,6 +62,9 @@ _UNSUBSCRIBE_S = 5.0
 _REPLAY_CREDIT = 4_096
 """Events of a replay that may be on their way at once: some MiB, and never a wait for more."""
 
+_RESPOND_S = 5.0
+"""For the answer to a click: the platforms' 3 s, and time to hear that it was too late."""
+
 _REOPEN_S = 0.5
 """Between attempts to open a subscription again that failed for a reason that may pass."""
 
@@ -257,6 +260,29 @@ class Client:
         for subscription in self._subscriptions.values():
             subscription.abandon(self._unusable())
         close_connections(self.endpoint)
+
+    async def respond(
+        self,
+        event: Event,
+        *,
+        toast: str | dict[str, Any] | None = None,
+        card: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> Any:
+        """Say what the platform shows to who clicked on a card; in time, and the first answer, or not at all.
+
+        Args:
+            event: the click; `respond_by` says until when.
+            toast: a short notice, with `type` and `content`, or only its text.
+            card: the card's new content, in the platform's form.
+            data: the platform's own answer, for what else it has.
+
+        Raises:
+            CommandError: it will not be shown; `DEADLINE_EXCEEDED` for one that is too late.
+        """
+        given = {"toast": {"content": toast} if isinstance(toast, str) else toast, "card": card, "data": data}
+        params = {"event": event.id, **{key: value for key, value in given.items() if value is not None}}
+        return await self.call("card.respond", params, account=event.account, deadline_s=_RESPOND_S)
 
     # For subscriptions.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -55,23 +57,31 @@ _MAP16_PAIRS = 0xFFFF
 BODY_HEADER_BYTES = 3
 """What of a body `is_body` looks at, at most."""
 
+_RESPOND_BY_KEY = b"\xaarespond_by\xcb"
+_RESPOND_BY = struct.Struct(f">{len(_RESPOND_BY_KEY)}sd")
+"""The first pair of a click that may be answered, as `encode_event` writes it."""
+
 _SEQ_KEY = b"\xa3seq"
 _DELIVERY_KEY = b"\xa8delivery"
 _FIRST_DELIVERY = _DELIVERY_KEY + _ENCODER.encode(Delivery(attempt=1, redelivered=False))
 
 
-def with_delivery(body: bytes, seq: int, *, attempt: int) -> bytes:
+def with_delivery(body: bytes, seq: int, *, attempt: int, now: float = math.inf) -> bytes:
     """Return an event's stored bytes with `seq` and `delivery` in front; the body is not decoded.
 
     Args:
         body: a MessagePack map of at most 65,533 pairs, as a child sends it.
         seq: the event's position in the journal.
         attempt: 1 for the first delivery to the subscription.
+        now: Unix seconds; an event that had to be responded to before says nothing of that any more. By
+            default none does.
 
     Raises:
         MalformedFrame: `body` does not begin with a map.
     """
     head, start = _head(body[:BODY_HEADER_BYTES])
+    if body.startswith(_RESPOND_BY_KEY, start) and _RESPOND_BY.unpack_from(body, start)[1] <= now:
+        head, start = _head(body[:BODY_HEADER_BYTES], fewer=1)[0], start + _RESPOND_BY.size
     if attempt == 1:
         delivery = _FIRST_DELIVERY
     else:
@@ -89,8 +99,8 @@ def is_body(body: bytes) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _head(header: bytes) -> tuple[bytes, int]:
-    """Return what goes in front of the new `seq`, and where the map's own first pair begins."""
+def _head(header: bytes, fewer: int = 0) -> tuple[bytes, int]:
+    """Return what goes before the new `seq` if `fewer` pairs of the map go on, and where its pairs begin."""
     first = header[0] if header else 0
     if _FIXMAP <= first < _FIXMAP_END:
         pairs, start = (first & 0x0F) + 2, 1
@@ -98,5 +108,6 @@ def _head(header: bytes) -> tuple[bytes, int]:
         pairs, start = int.from_bytes(header[1:], "big") + 2, BODY_HEADER_BYTES
         if first != _MAP16 or len(header) < BODY_HEADER_BYTES or pairs > _MAP16_PAIRS:
             raise MalformedFrame("an event's body must be a MessagePack map of at most 65,533 pairs")
+    pairs -= fewer
     map_header = bytes((_FIXMAP | pairs,)) if pairs < 16 else b"\xde" + pairs.to_bytes(2, "big")  # noqa: PLR2004
     return map_header + _SEQ_KEY, start

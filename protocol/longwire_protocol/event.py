@@ -74,6 +74,9 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One event. Times are Unix seconds with a fraction."""
 
+    respond_by: float | None = None
+    """Of a click on a card: until when `card.respond` can say what its user sees. Absent where nobody can any
+    more. The first field, because the parent takes it off the stored bytes (`codec.with_delivery`)."""
     v: int = msgspec.field(default_factory=lambda: 1)
     """Version of this shape. A factory, so that `omit_defaults` keeps it on the wire."""
     seq: int | None = None

@@ -241,11 +241,26 @@ class Account:
         Raises:
             CommandError: the account is not online.
         """
+        if method == _RESPOND:
+            return await self._respond(params, deadline_s=deadline_s)
         if self._child is None or not self.is_up:
             raise CommandError(
                 RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is {self._life.state}, not online", retryable=True
             )
         return await self._child.command(method, params, deadline_s=deadline_s, key=key)
+
+    async def _respond(self, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
+        """Have a click on a card answered by the process that holds it, also one that is leaving."""
+        answer: CommandResult | None = None
+        for incarnation in (self._present, self._second):
+            if incarnation is not None and incarnation.child is not None:
+                found = await incarnation.child.command(_RESPOND, params, deadline_s=deadline_s)
+                if found.retcode not in _NOT_HERE:
+                    return found
+                answer = answer or found
+        if answer is None:
+            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} has no process to hold a click")
+        return answer
 
     # What its processes report.
 
@@ -490,6 +505,10 @@ class Account:
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()
 
+
+_RESPOND = "card.respond"
+_NOT_HERE = {RetCode.BAD_PARAM, RetCode.SATURATED}
+"""What a process answers that does not know the click, or is not there yet to be asked."""
 
 _FAILURES = {Trigger.FAILED, Trigger.REFUSED, Trigger.HUNG, Trigger.EXITED}
 

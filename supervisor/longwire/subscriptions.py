@@ -286,8 +286,9 @@ class Subscription:
             self._owner.lost(Gap(self.name, self.window.filters.tenant, first, last, reason))
 
     def _send(self, sends: Sends) -> None:
+        now = time.time()
         for client_id, entries in sends.items():
-            bodies = (with_delivery(e.event.body, e.seq, attempt=e.attempt) for e in entries)
+            bodies = (with_delivery(e.event.body, e.seq, attempt=e.attempt, now=now) for e in entries)
             for frame in event_frames(self.name, bodies):
                 client = self.clients.get(str(client_id))
                 if client is not None:  # the frame before may have shown that it is gone

@@ -7,13 +7,22 @@ import itertools
 from collections import Counter
 
 from longwire_connectors.base import Account, Stamp
+from longwire_connectors.clicks import Clicks
+from longwire_connectors.senders import Senders
 from longwire_protocol.event import Bot, Event
 
 
 class FakeHost:
     """Records identity and counts; stamps events with growing ids and a fixed clock."""
 
-    def __init__(self, *, platform: str, link_timeout_s: float = 60.0, explicit: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        platform: str,
+        link_timeout_s: float = 60.0,
+        explicit: bool = False,
+        allow_senders: tuple[str, ...] | None = None,
+    ) -> None:
         self.account = Account(
             account="acme",
             tenant="acme-inc",
@@ -22,6 +31,7 @@ class FakeHost:
             is_link_timeout_explicit=explicit,
         )
         self.bot: Bot | None = None
+        self.clicks = Clicks(Senders(allow_senders))
         self.counts: Counter[str] = Counter()
         self._ids = itertools.count(1)
 

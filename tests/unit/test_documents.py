@@ -114,7 +114,8 @@ def default_of(field: msgspec.structs.FieldInfo) -> str:
         return "none"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
-    return f"`{field.default:.16g}`" if isinstance(field.default, int | float) else f"`{field.default}`"
+    written = field.default or '""'
+    return f"`{field.default:.16g}`" if isinstance(field.default, int | float) else f"`{written}`"
 
 
 def limits_of(field: msgspec.structs.FieldInfo) -> list[str]:

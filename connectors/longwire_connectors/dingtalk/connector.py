@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.dingtalk import probe, supported
+from longwire_connectors.clicks import RESPOND
+from longwire_connectors.dingtalk import clicks, probe, supported
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.dingtalk.webhooks import is_loopback_http
@@ -28,7 +29,7 @@ class DingTalkConnector(Connector):
         secrets=("client_secret",),
         identity="client_id",
         extra="dingtalk",
-        methods=supported.METHODS,
+        methods=(*supported.METHODS, RESPOND),
         rates=supported.RATES,
         supported=supported.SUPPORTED,
         is_forkable=True,
@@ -69,6 +70,8 @@ class DingTalkConnector(Connector):
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """See `Connector.call`."""
+        if method == RESPOND:
+            return await self._host.clicks.respond(params, form=clicks.shown)
         if method not in self.declaration.methods:
             return await super().call(method, params, key=key)
         if self._commands is None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from longwire_connectors.dingtalk.normalise import Frame
 
-Take = Callable[[Frame], Awaitable[bool]]
-"""Takes a frame and returns whether it is on disk."""
+Take = Callable[[Frame], Awaitable[dict[str, Any] | None]]
+"""Takes a frame; returns the answer's data in the form that its kind wants, `None` if it is not on disk."""
 
 _EVENT_HEADERS = {
     "eventBornTime": "event_born_time",
@@ -29,14 +29,12 @@ class StoringHandler:
     Args:
         kind: `type` of its frames.
         take: stores a frame.
-        data: the answer's data, of the form that `kind` wants.
     """
 
-    def __init__(self, kind: str, take: Take, *, data: dict[str, Any]) -> None:
+    def __init__(self, kind: str, take: Take) -> None:
         self.dingtalk_client: Any = None
         self._kind = kind
         self._take = take
-        self._data = data
 
     def pre_start(self) -> None:
         """Do nothing; the SDK calls it once."""
@@ -44,19 +42,20 @@ class StoringHandler:
     async def raw_process(self, message: Any) -> Any:
         """Return the SDK's AckMessage once the frame is stored, else `None`, which sends nothing."""
         frame = Frame(type=self._kind, headers=_headers(message.headers), data=message.data)
-        is_stored = await self._take(frame)
+        data = await self._take(frame)
         # Without an id the platform could not tell what is answered.
-        return self._acknowledgement(message) if is_stored and message.headers.message_id else None
+        return _acknowledgement(message, data) if data is not None and message.headers.message_id else None
 
-    def _acknowledgement(self, message: Any) -> Any:
-        frames = importlib.import_module("dingtalk_stream.frames")
-        ack = frames.AckMessage()
-        ack.code = frames.AckMessage.STATUS_OK
-        ack.headers.message_id = message.headers.message_id
-        ack.headers.content_type = frames.Headers.CONTENT_TYPE_APPLICATION_JSON
-        ack.message = "OK"
-        ack.data = self._data
-        return ack
+
+def _acknowledgement(message: Any, data: dict[str, Any]) -> Any:
+    frames = importlib.import_module("dingtalk_stream.frames")
+    ack = frames.AckMessage()
+    ack.code = frames.AckMessage.STATUS_OK
+    ack.headers.message_id = message.headers.message_id
+    ack.headers.content_type = frames.Headers.CONTENT_TYPE_APPLICATION_JSON
+    ack.message = "OK"
+    ack.data = data
+    return ack
 
 
 def _headers(headers: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from longwire_protocol.event import Bot, Chat, Event, Segment, Sender
 PRIVATE = "1"
 """`conversationType` of a chat between the robot and one person; "2" is a group."""
 RAW = "platform.raw"
+CARD_ACTION = "card.action"
 _NOT_FOR_ROBOTS = "unknownMsgType"
 """`msgtype` of a message whose content DingTalk keeps from robots: there is nothing to understand."""
 _PRIVATE_SPACES = frozenset({"IM_ROBOT", "IM_SINGLE"})
@@ -132,7 +133,7 @@ def _fill_message(event: Event, fields: dict[str, Any]) -> None:
 
 
 def _fill_card(event: Event, frame: Frame) -> None:
-    event.type = "card.action"
+    event.type = CARD_ACTION
     event.dedup_key = _key("c", frame.headers.get("messageId"))
     fields = frame.fields
     texts = {name: read_text(words) for name in _TEXTS if (words := as_text(fields.get(name)))}

@@ -58,10 +58,9 @@ def new_client(options: DingTalkOptions, take: Take) -> Any:
     client = stream.DingTalkStreamClient(credential, logger=_quiet)
     get_host_ip: Callable[[], str] = lambda: LOCAL_IP  # noqa: E731  it takes the place of a method
     client.get_host_ip = get_host_ip
-    # The SDK answers an event with the event's own data (D19); the protocol wants a status.
-    client.register_all_event_handler(StoringHandler(EVENT, take, data={"status": "SUCCESS"}))
+    client.register_all_event_handler(StoringHandler(EVENT, take))
     for topic in (ROBOT_TOPIC, CARD_TOPIC):
-        client.register_callback_handler(topic, StoringHandler(CALLBACK, take, data={"response": None}))
+        client.register_callback_handler(topic, StoringHandler(CALLBACK, take))
     client.pre_start()
     return client
 

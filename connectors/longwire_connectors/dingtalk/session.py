@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from longwire_connectors.base import Host, Link
+from longwire_connectors.clicks import Click
 from longwire_connectors.dingtalk import connection, errors, sdk, wire
 from longwire_connectors.dingtalk.errors import Grant
 from longwire_connectors.dingtalk.memory import Memory
-from longwire_connectors.dingtalk.normalise import Frame, is_understood, to_event
+from longwire_connectors.dingtalk.normalise import CARD_ACTION, Frame, is_understood, to_event
 from longwire_connectors.dingtalk.options import DingTalkOptions
 from longwire_connectors.proof import SocketProof
 from longwire_connectors.reading import read_in_pieces
+from longwire_protocol.event import Event
 from longwire_protocol.link import LinkFailure
 
 STORED_WITHIN_S = 5.0
@@ -30,6 +33,9 @@ STORED_WITHIN_S = 5.0
 an unanswered push is repeated within a minute. After this an answer is hardly believed, and none is needed:
 the event still gets to the journal, an event is repeated and recognised there, and a robot message is «never
 pushed again» whether it is answered or not (`docs/platforms.md` 4.3)."""
+CLICK_STORED_WITHIN_S = 3.0
+"""The same for a click on a card: by then its user has been told that it failed, as on Lark; DingTalk's own
+figure is not established."""
 MAX_UNANSWERED = 256
 """Frames whose storing is under way before no more are read. More than Lark's 32, though each costs 10 KB:
 what is not read when the connection ends is lost, as robot messages are not delivered again."""
@@ -56,6 +62,10 @@ class Session:
         self._client = sdk.new_client(options, self._take)
         self._name = uuid4().hex
         self._unanswered: set[asyncio.Task[None]] = set()
+        self._holding: set[asyncio.Task[None]] = set()
+        """Those of clicks whose answers wait for a client; they keep no other frame from being read."""
+        self._clicks: dict[asyncio.Task[Any] | None, Click] = {}
+        """Of the tasks whose frames are clicks."""
         self._free = asyncio.Semaphore(MAX_UNANSWERED)
         self._silent_after_s: float | None = None
         self._handover: LinkFailure | None = None
@@ -102,7 +112,7 @@ class Session:
             failure = await self._read(socket)
             # A task cancelled before its first step would take its event along.
             await asyncio.sleep(0)
-            for task in (*beside, *self._unanswered):
+            for task in (*beside, *self._unanswered, *self._holding):
                 task.cancel()
         return failure
 
@@ -160,8 +170,9 @@ class Session:
 
     async def _part(self, socket: ClientConnection) -> None:
         """Close once what came is answered. The reader goes on meanwhile: what still comes is not lost."""
-        if self._unanswered:
-            await asyncio.wait(self._unanswered, timeout=ANSWER_GRACE_S)
+        self._host.clicks.release()
+        if under_way := self._unanswered | self._holding:
+            await asyncio.wait(under_way, timeout=ANSWER_GRACE_S)
         await connection.leave(socket)
 
     def _has_handler(self, envelope: wire.Envelope) -> bool:
@@ -176,13 +187,15 @@ class Session:
         task.add_done_callback(self._answered)
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        self._unanswered.discard(task)
-        self._free.release()
+        self._holding.discard(task)
+        if task in self._unanswered:
+            self._unanswered.remove(task)
+            self._free.release()
 
     async def _store(self, socket: ClientConnection, envelope: wire.Envelope) -> None:
-        """Let the SDK read the frame, call `_take` and answer; one bad frame must not end the link."""
+        """Deal with a frame; one bad frame must not end the link."""
         try:
-            await self._client.route_message(envelope.for_sdk())
+            await self._route(envelope)
         except ConnectionClosed:
             return  # the reader says so; what was not answered comes again
         except _UNREADABLE as exc:
@@ -192,8 +205,22 @@ class Session:
             self._host.count("failed_frame")
             _log.exception("frame_failed", extra={"topic": envelope.topic})
 
-    async def _take(self, frame: Frame) -> bool:
-        """Hand a frame over and return whether it is on disk. Nothing is awaited before: order is kept."""
+    async def _route(self, envelope: wire.Envelope) -> None:
+        """Let the SDK read the frame, call `_take` and answer."""
+        task = asyncio.current_task()
+        try:
+            await self._client.route_message(envelope.for_sdk())
+            if click := self._clicks.get(task):
+                click.sent()
+        finally:
+            if click := self._clicks.pop(task, None):
+                click.failed()
+
+    async def _take(self, frame: Frame) -> dict[str, Any] | None:
+        """Hand a frame over; return the answer's data once it is on disk, of a click once there is one.
+
+        Nothing is awaited before: order is kept.
+        """
         self._memory.learn(frame, now=asyncio.get_running_loop().time())
         bot = self._memory.bot
         if bot is not None and bot != self._host.bot:
@@ -201,10 +228,38 @@ class Session:
         event = to_event(frame, self._host.stamp())
         if not is_understood(event):
             self._host.count("event_not_understood")
-        is_stored = await self._link.hand_over(event, timeout_s=STORED_WITHIN_S)
+        click = self._hold(event)
+        is_stored = await self._link.hand_over(
+            event, timeout_s=CLICK_STORED_WITHIN_S if event.type == CARD_ACTION else STORED_WITHIN_S
+        )
         if not is_stored:
             self._host.count("not_stored_in_time")
-        return is_stored
+            if click is not None:
+                click.failed()
+            return None
+        if click is None:
+            # The SDK would answer an event with the event's own data (D19); the protocol wants a status.
+            return {"status": "SUCCESS"} if frame.type == wire.EVENT else {"response": None}
+        self._set_apart()
+        return {"response": await click.answer()}
+
+    def _hold(self, event: Event) -> Click | None:
+        """Hold the answer of a click that can be answered, which takes an id."""
+        if event.type != CARD_ACTION or event.dedup_key is None:
+            return None
+        until = asyncio.get_running_loop().time() + self._options.card_respond_s
+        click = self._host.clicks.hold(event, until=until)
+        task = asyncio.current_task()
+        if click is not None and task is not None:
+            self._clicks[task] = click
+        return click
+
+    def _set_apart(self) -> None:
+        """Let the present task's frame, which waits for a client, keep no other one from being read."""
+        task = asyncio.current_task()
+        if task in self._unanswered:
+            self._answered(task)
+            self._holding.add(task)
 
     async def _refuse(self, socket: ClientConnection, envelope: wire.Envelope) -> None:
         try:

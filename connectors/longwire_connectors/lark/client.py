@@ -5,7 +5,8 @@ Import this only after `sdk.load`. What is overridden, and why (numbers of `docs
 * discovery apart from connecting, so that it can run in a thread (L3);
 * no reading and no reconnecting of its own: the session reads and the parent decides (L4, L5);
 * timings clamped (L9), pings that nothing can end or speed up (L8, L9);
-* the ack waits for the journal, and leaves only on the socket its frame came on;
+* the ack waits for the journal, that of a click for its answer, too, and leaves only on the socket its frame
+  came on;
 * messages in several frames are put together once (L20).
 """
 # pyright: reportUntypedBaseClass=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -26,8 +27,10 @@ from lark_oapi.core.enum import LogLevel
 from websockets.exceptions import ConnectionClosed
 
 from longwire_connectors.base import Host, Link
-from longwire_connectors.lark import sdk
+from longwire_connectors.clicks import Click
+from longwire_connectors.lark import clicks, sdk
 from longwire_connectors.lark.errors import HTTP_OK, Answer
+from longwire_connectors.lark.inflight import Inflight
 from longwire_connectors.lark.liveness import DEFAULT_INTERVAL_S, ping_interval_s
 from longwire_connectors.lark.normalise import CARD_ACTION, is_understood, normalise
 from longwire_connectors.lark.options import LarkOptions
@@ -37,7 +40,8 @@ from longwire_connectors.reading import read_in_pieces
 from longwire_protocol.event import Event
 
 ACK_WITHIN_S = 3.0
-"""From a frame's arrival: what is acked later is redelivered anyway (Lark's document on receiving events)."""
+"""From a frame's arrival: what is acked later is redelivered anyway (Lark's document on receiving events). A
+click is not, but its user has been shown a failure by then (the document on callbacks)."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +57,11 @@ class DiscoveryRefused(Exception):
 class _Arrival:
     """A frame under way, known to everything its task calls."""
 
-    __slots__ = ("ack_until", "event", "is_understood", "socket")
+    __slots__ = ("at", "event", "is_understood", "socket")
 
-    def __init__(self, socket: Any, *, ack_until: float) -> None:
+    def __init__(self, socket: Any, *, at: float) -> None:
         self.socket = socket
-        self.ack_until = ack_until
+        self.at = at
         self.event: Event | None = None
         self.is_understood = False
 
@@ -114,6 +118,9 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
         )
         self._host = host
         self._link = link
+        self._respond_s = options.card_respond_s
+        self._default = clicks.default(options.card_default_toast)
+        self._held = Inflight(name="lark click")
         self._url = ""
         self._interval_s = DEFAULT_INTERVAL_S
         self._parts = Parts()
@@ -185,6 +192,11 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
                 await self._write_message(frame)
                 await self._interval()
 
+    async def let_go(self, *, grace_s: float) -> None:
+        """Have the default shown for the clicks that are still held; none is left."""
+        self._host.clicks.release()
+        await self._held.finish(grace_s=grace_s)
+
     async def retire(self) -> None:
         """End what the SDK started."""
         await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -210,7 +222,7 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
         """Do nothing: the parent decides."""
 
     async def _handle_message(self, msg: Any) -> None:
-        arrival = _Arrival(self._conn, ack_until=self._running.time() + ACK_WITHIN_S)
+        arrival = _Arrival(self._conn, at=self._running.time())
         _arrival.set(arrival)
         await super()._handle_message(msg)  # logs what it cannot read, and raises nothing
         if not arrival.is_understood:
@@ -249,22 +261,62 @@ class LarkClient(ws.Client):  # type: ignore[misc]  # the SDK carries no types
         self._interval_s = ping_interval_s(conf.PingInterval, current_s=self._interval_s)
 
     async def _write_message(self, data: bytes) -> None:
-        """Send a ping at once, an event's ack when the event is stored, or not at all."""
+        """Send a ping at once, an event's ack when the event is stored, or not at all.
+
+        A click that is not on disk in time gets none, though Lark delivers it never again: its user then sees
+        that it failed and clicks once more, which beats the toast of a success that nobody will work for.
+        """
         arrival = _arrival.get()
         if arrival is None or arrival.event is None:
             await super()._write_message(data)
             return
         _understood()
-        left_s = max(arrival.ack_until - self._running.time(), 0.0)
+        left_s = max(arrival.at + ACK_WITHIN_S - self._running.time(), 0.0)
+        click = self._hold(arrival)
         stored = self._link.hand_over(arrival.event, timeout_s=left_s)
         arrival.event = None  # it is encoded; what waits for the journal must not hold it, too
-        if not await stored:
-            self._host.count("ack_withheld")
-            return
+        is_stored = False
         try:
-            await arrival.socket.send(data)
+            is_stored = await stored
+        finally:
+            if click is not None and not is_stored:
+                click.failed()
+        if not is_stored:
+            self._host.count("ack_withheld")
+        elif click is None:
+            await self._acknowledge(arrival.socket, data)
+        else:  # apart from the frames: what is held for seconds must not keep the reader from reading on
+            self._held.start(self._show(click, arrival.socket, data))
+
+    def _hold(self, arrival: _Arrival) -> Click | None:
+        if arrival.event is None or arrival.event.type != CARD_ACTION:
+            return None
+        return self._host.clicks.hold(arrival.event, until=arrival.at + self._respond_s)
+
+    async def _show(self, click: Click, socket: Any, ack: bytes) -> None:
+        try:
+            answer = await click.answer()
+            if await self._acknowledge(socket, _answering(ack, self._default if answer is None else answer)):
+                click.sent()
+        finally:
+            click.failed()
+
+    async def _acknowledge(self, socket: Any, ack: bytes) -> bool:
+        """Return whether it is on its way; if not, the event is stored and its redelivery is recognised."""
+        try:
+            await socket.send(ack)
         except ConnectionClosed:
-            self._host.count("ack_unsent")  # it is stored, and its redelivery is recognised
+            self._host.count("ack_unsent")
+            return False
+        return True
+
+
+def _answering(ack: bytes, answer: dict[str, Any]) -> bytes:
+    """Return an ack as the SDK made it with this answer in it."""
+    frame = ws.Frame()
+    frame.ParseFromString(ack)
+    frame.payload = clicks.with_answer(frame.payload, answer)
+    return bytes(frame.SerializeToString())
 
 
 def _understood() -> None:

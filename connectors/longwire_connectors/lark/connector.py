@@ -7,7 +7,8 @@ from typing import Any
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.lark import probe, sdk
+from longwire_connectors.clicks import RESPOND
+from longwire_connectors.lark import clicks, probe, sdk
 from longwire_connectors.lark.api import LarkApi
 from longwire_connectors.lark.commands import LarkCommands
 from longwire_connectors.lark.openapi import OpenApi
@@ -28,7 +29,7 @@ class LarkConnector(Connector):
         secrets=("app_secret",),
         identity="app_id",
         extra="lark",
-        methods=METHODS,
+        methods=(*METHODS, RESPOND),
         is_forkable=True,
         repeat_window_s=REPEAT_WINDOW_S,
         rates=RATES,
@@ -69,6 +70,8 @@ class LarkConnector(Connector):
 
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         """Carry out a command; see `Connector.call`."""
+        if method == RESPOND:
+            return await self._host.clicks.respond(params, form=clicks.shown)
         act = self._commands.find(method)
         if act is None:
             return await super().call(method, params, key=key)

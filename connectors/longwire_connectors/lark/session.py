@@ -75,6 +75,7 @@ class _Attempt:
         client = self._client
         try:
             await self._frames.finish(grace_s=ACK_GRACE_S)
+            await client.let_go(grace_s=ACK_GRACE_S)
         finally:
             try:
                 if client.socket is not None:

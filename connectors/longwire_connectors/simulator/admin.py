@@ -13,6 +13,7 @@ from aiohttp import web
 from longwire_connectors.simulator.admin_models import (
     Added,
     Changed,
+    Clicks,
     Deliveries,
     DiaryPage,
     Drop,
@@ -25,6 +26,7 @@ from longwire_connectors.simulator.admin_models import (
     Register,
 )
 from longwire_connectors.simulator.answers import json_answer, path_part, read_body
+from longwire_connectors.simulator.clicks import clicks_seen
 from longwire_connectors.simulator.clock import Clock
 from longwire_connectors.simulator.counters import State
 from longwire_connectors.simulator.deliveries import DeliveryRecord
@@ -69,6 +71,7 @@ class Admin:
             web.post("/_sim/lark/events", self._inject_lark),
             web.post("/_sim/dingtalk/events", self._inject_dingtalk),
             web.get("/_sim/{platform}/deliveries", self._deliveries),
+            web.get("/_sim/{platform}/clicks", self._clicks),
             web.post("/_sim/{platform}/redeliver", self._redeliver),
         ]
 
@@ -127,6 +130,17 @@ class Admin:
     async def _deliveries(self, request: web.Request) -> web.Response:
         platform = self._platform(path_part(request, "platform"))
         return json_answer(Deliveries(deliveries=platform.book.records(request.query.get("app"))))
+
+    async def _clicks(self, request: web.Request) -> web.Response:
+        platform = self._platform(path_part(request, "platform"))
+        timings = platform.timings
+        seen = clicks_seen(
+            platform.book.records(request.query.get("app")),
+            deadline_s=(
+                timings.lark_ack_deadline_s if platform.name == "lark" else timings.dingtalk_click_deadline_s
+            ),
+        )
+        return json_answer(Clicks(clicks=seen))
 
     async def _redeliver(self, request: web.Request) -> web.Response:
         platform = self._platform(path_part(request, "platform"))

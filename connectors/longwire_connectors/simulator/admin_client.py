@@ -10,6 +10,7 @@ import msgspec
 from longwire_connectors.simulator.admin_models import (
     Added,
     Changed,
+    Clicks,
     Deliveries,
     DiaryPage,
     Drop,
@@ -22,6 +23,7 @@ from longwire_connectors.simulator.admin_models import (
     Redeliver,
     Register,
 )
+from longwire_connectors.simulator.clicks import ClickSeen
 from longwire_connectors.simulator.counters import AppState, State
 from longwire_connectors.simulator.deliveries import DeliveryRecord
 from longwire_connectors.simulator.diary import Entry
@@ -86,6 +88,11 @@ class SimulatorClient:
         """Return what became of the injected events of ``app``, None for all apps, in order."""
         query = {} if app is None else {"app": app}
         return (await self._call("GET", f"{platform}/deliveries", query=query, answer=Deliveries)).deliveries
+
+    async def clicks(self, platform: PlatformName, *, app: str | None = None) -> list[ClickSeen]:
+        """Return what those saw who clicked on cards of ``app``, None for all apps, in order."""
+        query = {} if app is None else {"app": app}
+        return (await self._call("GET", f"{platform}/clicks", query=query, answer=Clicks)).clicks
 
     async def diary(self, *, after: int = 0) -> list[Entry]:
         """Return what was written into the diary after that entry; the oldest of 50,000 are forgotten."""

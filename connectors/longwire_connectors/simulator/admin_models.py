@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from longwire_connectors.simulator.clicks import ClickSeen
 from longwire_connectors.simulator.deliveries import DeliveryRecord
 from longwire_connectors.simulator.diary import Entry
 
@@ -110,6 +111,12 @@ class Deliveries(msgspec.Struct, kw_only=True):
     """Answer of ``GET /_sim/PLATFORM/deliveries``, in the order of injection."""
 
     deliveries: list[DeliveryRecord]
+
+
+class Clicks(msgspec.Struct, kw_only=True):
+    """Answer of ``GET /_sim/PLATFORM/clicks``, in the order of injection."""
+
+    clicks: list[ClickSeen]
 
 
 class DiaryPage(msgspec.Struct, kw_only=True):

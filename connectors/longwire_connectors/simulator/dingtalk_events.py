@@ -44,7 +44,9 @@ def build_delivery(
     return Delivery(
         record=record,
         policy=Policy(
-            ack_deadline_s=timings.dingtalk_ack_deadline_s,
+            ack_deadline_s=(
+                timings.dingtalk_click_deadline_s if event.kind == "card" else timings.dingtalk_ack_deadline_s
+            ),
             ladder_s=(timings.dingtalk_repeat_s,) if repeats else (),
             repeats_last=repeats,
         ),

@@ -28,6 +28,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an answer to a DingTalk frame is awaited. Not established; with the next one it makes a
     minute."""
 
+    dingtalk_click_deadline_s: float = 3.0
+    """How long an answer to a click on a DingTalk card is awaited before its user is shown a failure. Not
+    established; Lark's figure."""
+
     dingtalk_repeat_s: float = 55.0
     """Wait before an unanswered DingTalk event is repeated, without end. Not established; the Node SDK's
     comment speaks of repetition within 60 s (client.ts:441)."""
