@@ -75,6 +75,7 @@ class SyncClient:
     call = _blocking(Client.call)
     send = _blocking(Client.send)
     reply = _blocking(Client.reply)
+    respond = _blocking(Client.respond)
     subscribe = _iterating(Client.subscribe)
     replay = _iterating(Client.replay)
 

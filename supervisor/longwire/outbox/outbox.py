@@ -15,9 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-import structlog
 
 from longwire.journal import Arrivals, Commit, EventStore, JournalClosed
+from longwire.logger import get_logger
 from longwire.outbox.command import (
     Command,
     Outcome,
@@ -37,7 +37,7 @@ from longwire_protocol.declaration import Rates
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult, HandedOver
 
-_log = structlog.get_logger("longwire.outbox")
+_log = get_logger("longwire.outbox")
 
 _TRY_S = 30.0
 """A try takes so long at most: twice what a connector gives the platform for one request."""
