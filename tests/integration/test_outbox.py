@@ -17,7 +17,7 @@ from harness.waiting import until
 from longwire.journal import Journal
 from longwire.outbox import Asked, Command, Outbox, State
 from longwire.outbox.lane import Entry
-from longwire_protocol.declaration import Rate, Rates
+from longwire_protocol.declaration import Rate, Rates, Supported
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Event
 from longwire_protocol.frames import CommandResult
@@ -33,6 +33,7 @@ class Config(msgspec.Struct):
     platform: str = "lark"
     repeat_window_s: float = 3600.0
     rates: Rates = Rates()
+    supported: Supported = Supported()
 
 
 class Account:
