@@ -45,7 +45,8 @@ async def test_numbers_are_never_given_again_after_everything_was_removed(path: 
 
     def remove_all() -> None:
         store = Store(open_for_writing(path), dedup_window_s=60.0)
-        store.remove_before(100)
+        while not store.remove_before(100):
+            pass  # on a busy machine one step may remove nothing
         store.checkpoint_and_close()
 
     await asyncio.to_thread(remove_all)
