@@ -330,7 +330,11 @@ async def test_g5_of_a_stopped_process_the_incident_says_so(longwire: Longwire) 
     incident = await incident_of(longwire, "bad")
     assert incident["findings"]["condition"] == "stopped"
     assert incident["liveness"]["process"]["is_ok"] is False
-    assert not is_alive(before["pid"])
+
+    async def is_killed() -> bool:
+        return not is_alive(before["pid"])
+
+    await until(is_killed, what="it is killed")
 
 
 async def test_g5_a_start_that_hangs_in_its_import_is_found_and_says_where(longwire: Longwire) -> None:
