@@ -172,12 +172,13 @@ class Child:
         try:
             written = os.write(fd, payload)
         except OSError as exc:
-            written, text = 0, str(exc)
+            text = str(exc)
         else:
+            if written == len(payload):
+                return
             text = f"{written} of {len(payload)} bytes fit into a pipe: the user has too many of them"
-        if written != len(payload):
-            _log.error("bootstrap_not_written", account=self._config.account, text=text)
-            self._process.let_go()
+        _log.error("bootstrap_not_written", account=self._config.account, text=text)
+        self._process.let_go()
 
     @property
     def pid(self) -> int:

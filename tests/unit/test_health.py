@@ -115,11 +115,15 @@ async def test_a_beat_of_one_that_is_not_late_is_no_news(patient: Patient) -> No
     assert patient.heard == []
 
 
-async def test_each_silence_has_an_inquest_of_its_own(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(name="opened")
+def opened_fixture(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the processes of which an inquest was opened, in their order; none is looked at."""
     opened: list[object] = []
     monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
+    return opened
+
+
+async def test_each_silence_has_an_inquest_of_its_own(patient: Patient, opened: list[object]) -> None:
     watch = Watch()
     who = watching(patient, watch)
     for _ in range(3):
@@ -130,10 +134,8 @@ async def test_each_silence_has_an_inquest_of_its_own(
 
 
 async def test_a_start_that_was_held_up_begins_each_window_with_a_fresh_look(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
+    patient: Patient, opened: list[object]
 ) -> None:
-    opened: list[object] = []
-    monkeypatch.setattr(Inquest, "__init__", lambda _, process: opened.append(process))
     watch = Watch()
     who = Health(cast("Any", None), settings=SETTINGS, watch=cast("Any", watch), patient=patient)
     for windows in (1, 2):
