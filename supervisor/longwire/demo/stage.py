@@ -40,12 +40,14 @@ class Stage:
         self._url = url
         self._session = session
 
-    async def say(self, account: str, text: str) -> None:
-        """Let a user write to the bot of an account."""
+    async def say(self, account: str, text: str, *, user: int) -> None:
+        """Let a user write to the bot of an account, in a chat of the two."""
         if account in LARK_APPS:
-            await self._post("lark/events", {"app": LARK_APPS[account], "text": text, "chat": "oc_demo"})
+            event = {"app": LARK_APPS[account], "text": text, "chat": f"oc_demo_{user}"}
+            await self._post("lark/events", event)
         else:
-            await self._post("dingtalk/events", {"app": DING_APPS[account], "text": text})
+            event = {"app": DING_APPS[account], "text": text, "conversation": f"cidDemo{user}=="}
+            await self._post("dingtalk/events", event)
 
     async def fault(self, name: str, account: str, **fields: Any) -> str:
         """Put a fault of the Lark platform in force for an account; return its id."""

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from itertools import cycle
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from longwire.demo.stage import DING_APPS, LARK_APPS, Stage, StageError
 from longwire_protocol import Client, CommandError, RetCode
 
 _WRITE_EVERY_S = 0.5
+_USERS = 12
+"""Of each bot, who write in turn: one in 6 s, as DingTalk's robots may answer in a chat once in 3 s."""
+
 _LOOK_S = 0.05
 _HEAL_S = 60.0
 _OUTAGE_S = 3.0
@@ -143,11 +147,11 @@ class Story:
 
     async def _users(self) -> None:
         number = 0
-        while True:
+        for user in cycle(range(_USERS)):
             for account in (*LARK_APPS, *DING_APPS):
                 if account in LARK_APPS or self._state(account) == "online":  # DingTalk does not repeat
                     number += 1
-                    await self._stage.say(account, f"message {number}")
+                    await self._stage.say(account, f"message {number}", user=user)
                     self.summary.messages += 1
             await asyncio.sleep(_WRITE_EVERY_S)
 
