@@ -44,8 +44,6 @@ def course(method: str, params: Mapping[str, Any], *, has_key: bool) -> Course:
         has_key: whether the client gave an idempotency key.
     """
     if method == "card.update" and _is_passing(params):
-        return Course.DIRECT  # the next text says more, and must not stand in line behind this one
-    if method == "card.update" and _is_overtaken_soon(params):
         return Course.DIRECT
     known = COURSES.get(method)
     if known is not None:
@@ -57,17 +55,6 @@ def course(method: str, params: Mapping[str, Any], *, has_key: bool) -> Course:
 
 
 def _is_passing(params: Mapping[str, Any]) -> bool:
-    """Return whether this shows a text that goes on growing."""
-    match params.get("stream"):
-        case {"final": True}:
-            return False
-        case {**_stream}:
-            return True
-        case _:
-            return False
-
-
-def _is_overtaken_soon(params: Mapping[str, Any]) -> bool:
     """Tell whether it is a text of a card that still grows: each says all that the ones before it said.
 
     Kept in order and at the rate of a chat they would be shown one by one, long after the last was there; the
@@ -76,7 +63,7 @@ def _is_overtaken_soon(params: Mapping[str, Any]) -> bool:
     match params.get("stream"):
         case {"final": True}:
             return False
-        case {"text": _}:
+        case {**_stream}:
             return True
         case _:
             return False

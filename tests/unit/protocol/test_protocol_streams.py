@@ -14,6 +14,7 @@ from longwire_protocol.methods import Course, course
         ({"message_id": "om_1", "stream": {"text": "so far", "final": False}}, Course.DIRECT),
         ({"message_id": "om_1", "stream": {"text": "all", "final": True}}, Course.REPEATABLE),
         ({"message_id": "om_1", "card": {}}, Course.REPEATABLE),
+        ({"message_id": "om_1", "stream": None}, Course.REPEATABLE),
     ],
 )
 def test_only_the_last_text_of_a_stream_is_durable(params: dict[str, Any], wanted: Course) -> None:
