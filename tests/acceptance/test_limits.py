@@ -242,7 +242,7 @@ async def test_g4_a_child_that_leaves_no_room_for_two_goes_first(
     """
     account = lark(simulator.url, APP, connector="leaky-lark", memory_limit_mb=LIMIT_MB)
     before = await start(longwire, account)
-    await take(longwire, f"leak {2 * LIMIT_MB}")
+    await take(longwire, f"leak {2 * LIMIT_MB} unseen {longwire.program.pid}")
     await until_replaced(longwire, before)
     assert (await simulator.app_state("lark", APP)).connections_max_open == 1
 

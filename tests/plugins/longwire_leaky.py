@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from typing import Any
 
@@ -22,7 +24,13 @@ class _Greedy(Connector):
     async def call(self, method: str, params: dict[str, Any], *, key: str | None = None) -> Any:
         match params["text"].split():
             case ["leak", megabytes]:
-                _hoard.append(bytearray(b"x") * (int(megabytes) * _MIB))
+                _take(int(megabytes))
+            case ["leak", megabytes, "unseen", watcher]:  # who sees all of it or nothing, however slow it is
+                os.kill(int(watcher), signal.SIGSTOP)
+                try:
+                    _take(int(megabytes))
+                finally:
+                    os.kill(int(watcher), signal.SIGCONT)
             case ["wait", seconds]:
                 await asyncio.sleep(float(seconds))
             case ["spin"]:  # beside the loop, whose heartbeats go on
@@ -30,6 +38,10 @@ class _Greedy(Connector):
             case _:
                 return await super().call(method, params, key=key)
         return {}
+
+
+def _take(megabytes: int) -> None:
+    _hoard.append(bytearray(b"x") * (megabytes * _MIB))
 
 
 def _spin() -> None:
