@@ -96,6 +96,16 @@ async def test_the_verbs_work_against_a_running_supervisor(
     state = await simulator.state()
     assert [m.target for m in state.lark[APP].messages] == ["oc_1"]
     assert len(state.dingtalk[DING].messages) == 1
+    code, text = await run(
+        tmp_path, "send", "bot", "oc_1", "later", "--deadline", "60", "--no-wait", "--json"
+    )
+    assert code == 0, text
+    receipt = json.loads(text)["receipt"]
+
+    async def has_gone() -> bool:
+        return bool((await longwire.client.call("message.get", {"receipt": receipt}))["state"] == "done")
+
+    await until(has_gone, what="what nobody waited for is sent")
     await simulator.inject_lark(LarkEvent(app=APP, text="for the tail"))
     arguments = ("events", "tail", "--from", "all", "--type", "message.created", "--count", "1", "--json")
     code, text = await run(tmp_path, *arguments)
