@@ -25,6 +25,9 @@ _MAX_WAITING = 1000
 _MAX_LATE = 1000
 """Requests given up before their reply came whose reply still matters; some never come."""
 
+_NO_ROOM_MS = 100
+"""When to ask again where the supervisor has no room for what it may have had before, and names no time."""
+
 LATE_LOOKS = 4
 _LATE_LOOK_S = 1.0
 """Beyond its deadline, how often and how long the answer to a command is waited for: the supervisor's own
@@ -54,6 +57,8 @@ class _Call(msgspec.Struct, eq=False, kw_only=True):
     """Its id now; a new one each time it is sent."""
     is_sent: bool = False
     """Whether a supervisor may have it, so that it may have an effect."""
+    is_again: bool = False
+    """Whether it was sent before: a refusal for want of room says nothing of that one's effect."""
 
 
 class Calls:
@@ -129,7 +134,12 @@ class Calls:
         """Give an answer to whoever waits for it."""
         if not isinstance(reply.id, int):
             return
-        if (call := self._sent.get(reply.id)) is None:
+        call = self._sent.get(reply.id)
+        if call is not None and call.is_again and reply.retcode == RetCode.SATURATED:
+            wait_s = (reply.retry_after_ms or _NO_ROOM_MS) / 1000
+            self._loop.call_later(wait_s, self._ask_again, call, call.number)
+            return
+        if call is None:
             seen = self._late.pop(reply.id, None)
         else:
             seen, call.seen = call.seen, None
@@ -159,6 +169,7 @@ class Calls:
                 call.answer.set_exception(SupervisorUnreachable(message))
             else:
                 del self._sent[call.number]
+                call.is_again = True
                 again[call] = None
         if again:
             self._waiting = {**again, **self._waiting}  # they are older than what waits
@@ -171,6 +182,12 @@ class Calls:
             if not call.answer.done():
                 call.answer.set_exception(ClientClosed(message))
         self._waiting.clear()
+
+    def _ask_again(self, call: _Call, number: int) -> None:
+        if self._sent.get(number) is call and not call.answer.done():
+            del self._sent[number]
+            self._waiting[call] = None
+            self.flush()
 
     def _unanswered(self) -> list[_Call]:
         """Return what was sent and is not answered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from fakes.supervisor import (
@@ -115,3 +116,20 @@ async def test_a_client_that_stood_still_beyond_its_deadline_and_lost_its_connec
         assert again.deadline_ms == 1
         same.send(Reply(id=again.id, status="ok", data="what became of it"))
         assert await call == "what became of it"
+
+
+async def test_no_room_for_what_is_asked_again_is_not_taken_for_its_refusal(world: World) -> None:
+    """The supervisor has many requests of this client already; this one may have had its effect."""
+    full = Reply(id=0, status="failed", retcode=RetCode.SATURATED, message="later", retry_after_ms=1)
+    async with Client(world.endpoint) as client:
+        call = begin(client.call("message.create", {"n": 1}, idempotency_key="k", deadline_s=DEADLINE_S))
+        await created(world.supervisor)
+        same = reconnect(world)
+        for _ in range(2):
+            same.send(msgspec.structs.replace(full, id=(await created(same)).id))
+        same.send(Reply(id=(await created(same)).id, status="ok", data="once"))
+        assert await call == "once"
+        refused = begin(client.call("message.create", {"n": 2}, idempotency_key="j", deadline_s=DEADLINE_S))
+        same.send(msgspec.structs.replace(full, id=(await created(same)).id))
+        with pytest.raises(CommandError, match="later"):  # it was never taken: that is its answer
+            await refused
