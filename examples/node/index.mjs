@@ -4,7 +4,8 @@
 //   LONGWIRE_ENDPOINT=ipc:///path/to/var/longwire.sock npm start
 //
 // It needs no library of ours: docs/protocol.md says what goes over the wire. Start it before or after the
-// supervisor, stop it, kill it, restart the supervisor: the subscription remembers what it has done.
+// supervisor, stop it, kill it, restart the supervisor: the subscription remembers what it has done, and there is
+// one answer to each message.
 
 import { decode, encode } from "@msgpack/msgpack";
 import { Dealer } from "zeromq";
@@ -23,23 +24,35 @@ let sent = Promise.resolve();
 let unsent = 0;
 
 function say(kind, fields) {
+  const frame = encode({ kind, ...fields }, { ignoreUndefined: true });
   unsent += 1;
-  sent = sent.then(() => socket.send(encode({ kind, ...fields }, { ignoreUndefined: true }))).then(() => {
-    unsent -= 1;
-  });
+  sent = sent.then(() => socket.send(frame)).then(
+    () => (unsent -= 1),
+    (error) => {
+      if (!socket.closed) throw error; // what is still to be said when we leave is said by nobody
+    },
+  );
 }
+
+// Numbers for requests and pings, growing as they go out.
+let lastId = 0;
 
 // Requests, and who waits for their replies. Other frames may come in between.
 const waiting = new Map();
-let lastId = 0;
 
 function request(method, fields) {
-  const frame = { id: (lastId += 1), method, ...fields };
-  say("request", frame);
-  return new Promise((resolve) => waiting.set(frame.id, { frame, resolve }));
+  return new Promise((resolve) => ask({ method, fields, resolve }));
 }
 
+function ask(call) {
+  waiting.set((lastId += 1), call);
+  say("request", { id: lastId, method: call.method, ...call.fields });
+}
+
+let subscribedBy; // the id of the request
+
 async function subscribe() {
+  subscribedBy = lastId + 1;
   // `start` counts the first time only: afterwards the supervisor knows where we were.
   const params = { name: NAME, start: "new", types: ["message.created"], credit: CREDIT };
   const reply = await request("events.subscribe", { params });
@@ -69,15 +82,14 @@ async function answer(event) {
   say("credit", { subscription: NAME, n: 1 }); // there is room for another one
 }
 
-// Another supervisor knows neither our subscription nor what we had asked the one before.
-let supervisor;
-
-function meet(id) {
-  const isAnother = supervisor !== undefined && supervisor !== id;
-  supervisor = id;
-  if (!isAnother) return;
-  for (const { frame } of waiting.values()) say("request", frame); // safe to ask twice: see `answer`
-  void subscribe();
+// What we asked before `since` went by an earlier connection: its supervisor may be gone, or we were cut off.
+// Nobody answers that any more, nor delivers by a subscription of then.
+function meet(since) {
+  for (const [id, call] of [...waiting].filter(([id]) => id < since)) {
+    waiting.delete(id);
+    if (call.fields.idempotency_key) ask(call); // safe to ask twice: see `answer`
+  }
+  if (subscribedBy < since) void subscribe();
 }
 
 let work = Promise.resolve(); // events are answered one after the other
@@ -95,7 +107,7 @@ function read(frame) {
       say("pong", { id: frame.id });
       break;
     case "pong":
-      meet(frame.supervisor_id);
+      meet(frame.since);
       break;
     case "error":
       console.error(`${frame.code}: ${frame.message}`);
@@ -105,13 +117,13 @@ function read(frame) {
 }
 
 const pinging = setInterval(() => {
-  if (unsent === 0) say("ping", {});
+  if (unsent === 0) say("ping", { id: (lastId += 1) });
 }, PING_MS);
 
 async function stop() {
   clearInterval(pinging);
   // Take leave, so that others of this subscription get our chats now and not when we count as crashed.
-  const left = request("events.unsubscribe", { params: { subscription: NAME } });
+  const left = work.then(() => request("events.unsubscribe", { params: { subscription: NAME } }));
   await Promise.race([left, new Promise((resolve) => setTimeout(resolve, 1000))]);
   socket.close();
 }
@@ -119,6 +131,5 @@ async function stop() {
 process.once("SIGINT", stop);
 process.once("SIGTERM", stop);
 
-say("ping", {});
 void subscribe();
 for await (const [frame] of socket) read(decode(frame));

@@ -1,8 +1,9 @@
 """Requests under way on one connection: what waits to be sent, and who waits for an answer.
 
-A supervisor that ends takes the answers to what it was sent along. A request with an idempotency key is then
-asked again, with the same key and under a new number, as that has one effect however often it is sent; any
-other fails, as nobody knows what became of it.
+A connection that ends, with its supervisor or alone, takes the answers to what was sent on it along. A
+request with an idempotency key is then asked again, with the same key, as that has one effect however often
+it is sent; any other fails, as nobody knows what became of it. Each gets its number when it is sent, so that
+the first number of a connection tells what went out before it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,20 @@ from longwire_protocol.messages import Reply, Request
 _MAX_WAITING = 1000
 """Requests kept for a supervisor that is away or does not read; more are refused at once."""
 
+_MAX_LATE = 1000
+"""Requests given up before their reply came whose reply still matters; some never come."""
+
+_NO_ROOM_MS = 100
+"""When to ask again where the supervisor has no room for what it may have had before, and names no time."""
+
+LATE_LOOKS = 4
+_LATE_LOOK_S = 1.0
+"""Beyond its deadline, how often and how long the answer to a command is waited for: the supervisor's own
+comes up to 3 s after it, and says more than none. Looks, not seconds, because a process that was stopped
+itself comes back to an answer that it has not read yet, or has to ask for again."""
+
+Seen = Callable[[Reply], None]
+
 
 class Sending(TypedDict, total=False):
     """How a command is sent; see `Client.call`."""
@@ -33,14 +48,17 @@ class Sending(TypedDict, total=False):
 class _Call(msgspec.Struct, eq=False, kw_only=True):
     """A request and who waits for its reply."""
 
-    number: int
-    """Its id now; a new one each time it is asked again."""
     request: Request
     ends_at: float
-    """When nobody waits any more, by the loop's clock."""
+    """When it counts no more, by the loop's clock."""
     answer: asyncio.Future[Reply]
+    seen: Seen | None
+    number: int = 0
+    """Its id now; a new one each time it is sent."""
     is_sent: bool = False
     """Whether a supervisor may have it, so that it may have an effect."""
+    is_again: bool = False
+    """Whether it was sent before: a refusal for want of room says nothing of that one's effect."""
 
 
 class Calls:
@@ -56,26 +74,30 @@ class Calls:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
         self._ids = itertools.count(1)
-        self._open: dict[int, _Call] = {}
-        self._waiting: dict[int, _Call] = {}
+        self._waiting: dict[_Call, None] = {}
+        self._sent: dict[int, _Call] = {}
+        self._late: dict[int, Seen] = {}
         self._ended: str | None = None
 
     def new_id(self) -> int:
-        """Return a number greater than all before it; pings use them too, which tells what went out first."""
+        """Return a number greater than all before it, for a frame that is sent now; pings use them, too."""
         return next(self._ids)
 
-    async def ask(self, number: int, request: Request, *, deadline_s: float) -> Reply:
+    async def ask(
+        self, request: Request, *, deadline_s: float, late_looks: int = 0, seen: Seen | None = None
+    ) -> Reply:
         """Send a request as soon as there is somebody to take it, and return the reply.
 
         What the deadline finds still waiting is never sent.
 
         Args:
-            number: the request's id, from `new_id`.
             request: what to ask; its id and deadline are set here.
-            deadline_s: how long to wait for the reply, in seconds.
+            deadline_s: how long it counts, in seconds.
+            late_looks: how many seconds more to wait for the reply to what was sent.
+            seen: called with the reply before the next frame is read; also when nobody waits for it any more.
 
         Raises:
-            CommandError: there was no outcome by the deadline, or too many requests wait.
+            CommandError: there was no outcome in time, or too many requests wait.
             SupervisorUnreachable: nobody took the request, or nobody can answer it any more.
             ClientClosed: the client was left.
         """
@@ -84,73 +106,109 @@ class Calls:
         if len(self._waiting) >= _MAX_WAITING:
             raise CommandError(RetCode.SATURATED, "too many requests wait for the supervisor", retryable=True)
         ends_at = self._loop.time() + deadline_s
-        call = _Call(number=number, request=request, ends_at=ends_at, answer=self._loop.create_future())
-        self._open[number] = self._waiting[number] = call
+        call = _Call(request=request, ends_at=ends_at, answer=self._loop.create_future(), seen=seen)
+        self._waiting[call] = None
         self.flush()
         try:
-            async with asyncio.timeout_at(ends_at):
-                return await call.answer
-        except TimeoutError:
-            if not call.is_sent:
-                raise SupervisorUnreachable(f"no supervisor takes requests at {self._endpoint}") from None
-            raise CommandError(RetCode.DEADLINE_EXCEEDED, f"no outcome of {request.method} in time") from None
+            await asyncio.wait([call.answer], timeout=deadline_s)
+            for _ in range(late_looks if call.is_sent else 0):
+                if not call.answer.done():
+                    await asyncio.wait([call.answer], timeout=_LATE_LOOK_S)
+            return self._answer(call)
         finally:
-            del self._open[call.number]
-            self._waiting.pop(call.number, None)
+            self._give_up(call)
 
     def flush(self) -> bool:
         """Send what waits; return whether nothing does any more."""
         while self._waiting:
-            call = next(iter(self._waiting.values()))
+            call = next(iter(self._waiting))
+            call.number = self.new_id()
             if not self._send(self._encoded(call)):
                 return False
             call.is_sent = True
-            del self._waiting[call.number]
+            del self._waiting[call]
+            self._sent[call.number] = call
         return True
 
     def replied(self, reply: Reply) -> None:
         """Give an answer to whoever waits for it."""
-        call = self._open.get(reply.id) if isinstance(reply.id, int) else None
-        if call is not None and not call.answer.done():
-            call.answer.set_result(reply)
+        if not isinstance(reply.id, int):
+            return
+        call = self._sent.get(reply.id)
+        if call is not None and call.is_again and reply.retcode == RetCode.SATURATED:
+            wait_s = (reply.retry_after_ms or _NO_ROOM_MS) / 1000
+            self._loop.call_later(wait_s, self._ask_again, call, call.number)
+            return
+        if call is None:
+            seen = self._late.pop(reply.id, None)
+        else:
+            seen, call.seen = call.seen, None
+            if not call.answer.done():
+                call.answer.set_result(reply)
+        if seen is not None:
+            seen(reply)
 
     def fail(self, message: str) -> None:
         """Fail what was sent, as nobody answers; what has a key can be asked again and goes on waiting."""
-        for call in self._sent():
+        for call in self._unanswered():
             if call.request.idempotency_key is None:
                 call.answer.set_exception(SupervisorUnreachable(message))
 
-    def restarted(self, message: str, *, before: int | None) -> None:
-        """Take note of another supervisor, which knows nothing of what was sent to the one before.
+    def lost(self, message: str, *, before: int) -> None:
+        """Take note of a new connection: what was sent before it is not answered any more.
 
         Args:
             message: what those are told whose requests have no key; the others are asked again.
-            before: a number from `new_id`: only requests with lower ones; all where `None`.
+            before: the first number that went out on it.
         """
-        again: dict[int, _Call] = {}
-        for call in self._sent():
-            if before is not None and call.number >= before:
+        again: dict[_Call, None] = {}
+        for call in self._unanswered():
+            if call.number >= before:
                 continue
             if call.request.idempotency_key is None:
                 call.answer.set_exception(SupervisorUnreachable(message))
             else:
-                del self._open[call.number]
-                call.number = self.new_id()
-                self._open[call.number] = again[call.number] = call
-        self._waiting = {**again, **self._waiting}  # they are older than what waits
-        self.flush()
+                del self._sent[call.number]
+                call.is_again = True
+                again[call] = None
+        if again:
+            self._waiting = {**again, **self._waiting}  # they are older than what waits
+            self.flush()
 
     def end(self, message: str) -> None:
         """Fail everything, and refuse what is asked from now on."""
         self._ended = message
+        for call in [*self._unanswered(), *self._waiting]:
+            if not call.answer.done():
+                call.answer.set_exception(ClientClosed(message))
         self._waiting.clear()
-        for call in self._sent():
-            call.answer.set_exception(ClientClosed(message))
 
-    def _sent(self) -> list[_Call]:
+    def _ask_again(self, call: _Call, number: int) -> None:
+        if self._sent.get(number) is call and not call.answer.done():
+            del self._sent[number]
+            self._waiting[call] = None
+            self.flush()
+
+    def _unanswered(self) -> list[_Call]:
         """Return what was sent and is not answered."""
-        calls = self._open.items()
-        return [call for number, call in calls if number not in self._waiting and not call.answer.done()]
+        return [call for call in self._sent.values() if not call.answer.done()]
+
+    def _answer(self, call: _Call) -> Reply:
+        if call.answer.done():
+            return call.answer.result()
+        if not call.is_sent:
+            raise SupervisorUnreachable(f"no supervisor takes requests at {self._endpoint}")
+        raise CommandError(RetCode.DEADLINE_EXCEEDED, f"no outcome of {call.request.method} in time")
+
+    def _give_up(self, call: _Call) -> None:
+        """Nobody waits for it any more."""
+        self._waiting.pop(call, None)
+        if self._sent.pop(call.number, None) is not None and call.seen is not None:
+            self._late[call.number] = call.seen
+            if len(self._late) > _MAX_LATE:
+                del self._late[next(iter(self._late))]
+        if not call.answer.cancel():
+            call.answer.exception()  # seen: whoever was cancelled in that moment does not ask
 
     def _encoded(self, call: _Call) -> bytes:
         left_ms = max(1, round((call.ends_at - self._loop.time()) * 1000))

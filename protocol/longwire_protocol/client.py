@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import zmq
 
-from longwire_protocol.calls import Calls, Sending
+from longwire_protocol.calls import LATE_LOOKS, Calls, Sending
 from longwire_protocol.channel import Carrier, Channel, Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.dialling import LINGER_MS, dial
@@ -23,7 +21,6 @@ from longwire_protocol.errors import (
     CommandError,
     FrameError,
     LongwireError,
-    RetCode,
     SupervisorUnreachable,
 )
 from longwire_protocol.event import Event, answer_to
@@ -40,6 +37,7 @@ from longwire_protocol.messages import (
     Request,
     ToClient,
 )
+from longwire_protocol.openings import Openings
 from longwire_protocol.replies import data_of
 from longwire_protocol.subscription import Replay, Start, Subscription, SubscriptionLimits
 from longwire_protocol.version import CLIENT_PROTOCOL
@@ -56,23 +54,11 @@ _MAX_SILENT_LOOKS = 5
 """After so many pings without any frame in between, requests fail: nobody knows what became of them. Looks,
 not seconds, because a process that was stopped itself comes back to answers it has not read yet."""
 
-_SUBSCRIBE_S = 30.0
-_UNSUBSCRIBE_S = 5.0
-
 _REPLAY_CREDIT = 4_096
 """Events of a replay that may be on their way at once: some MiB, and never a wait for more."""
 
 _RESPOND_S = 5.0
 """For the answer to a click: the platforms' 3 s, and time to hear that it was too late."""
-
-_REOPEN_S = 0.5
-"""Between attempts to open a subscription again that failed for a reason that may pass."""
-
-_MAX_UNWANTED = 1_000
-"""Openings given up before their reply came that are remembered; some replies never come."""
-
-_MAY_PASS = frozenset({RetCode.DEADLINE_EXCEEDED, RetCode.JOURNAL_UNAVAILABLE, RetCode.SATURATED})
-
 
 _CLOSED = "the client was closed"
 
@@ -90,10 +76,6 @@ class Client:
         self._connect_timeout_s = connect_timeout_s
         self._decode = Decoder[ToClient](ToClient)
         self._supervisor_id: str | None = None
-        self._subscriptions: dict[str, Subscription] = {}
-        self._opening: dict[int, Subscription] = {}
-        self._unwanted: deque[int] = deque(maxlen=_MAX_UNWANTED)
-        self._reopening: dict[Subscription, asyncio.Task[None]] = {}
         self._is_heard = False
         self._is_ping_due = False
         self._unusable: Callable[[], LongwireError] | None = partial(ClientClosed, "enter it: `async with`")
@@ -107,10 +89,11 @@ class Client:
         """
         self._channel = self._connect()
         tell_in_fork(self)
-        self._unusable = None
         self._calls = Calls(self._send, endpoint=self.endpoint)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
+        self._openings = Openings(self._calls, self._tasks, take_leave=self._take_leave)
+        self._unusable = None
         try:
             self._supervisor_id = await self._hello()
         except BaseException:
@@ -130,11 +113,7 @@ class Client:
             return
         self._unusable = partial(ClientClosed, _CLOSED)
         self._keeper.cancel()
-        for task in self._reopening.values():
-            task.cancel()
-        for name, subscription in self._subscriptions.items():
-            subscription.end()
-            self._take_leave(name)
+        self._openings.end()
         await self._close()
 
     async def call(
@@ -155,11 +134,12 @@ class Client:
             params: of the method.
             account: the account meant.
             tenant: only what belongs to this tenant.
-            idempotency_key: a command with it has one effect, however often it is sent. If the supervisor is
-                restarted before it has answered, it is asked again by itself until the deadline.
+            idempotency_key: a command with it has one effect, however often it is sent. If the connection or
+                the supervisor ends before the answer, it is asked again by itself.
             wait_ms: how long to wait for the outcome of a command, in milliseconds; afterwards an `Accepted`
                 with a receipt is returned. `None`: until the deadline.
-            deadline_s: how long the command counts, in seconds.
+            deadline_s: how long the command counts, in seconds. The answer to one that was taken may come
+                some seconds later, 4 at most.
 
         Raises:
             CommandError: it was refused, or there was no outcome by the deadline.
@@ -178,7 +158,7 @@ class Client:
             idempotency_key=idempotency_key,
             wait_ms=wait_ms,
         )
-        return await self._ask(self._calls.new_id(), request, deadline_s=deadline_s)
+        return data_of(await self._calls.ask(request, deadline_s=deadline_s, late_looks=LATE_LOOKS))
 
     def subscribe(
         self,
@@ -257,8 +237,7 @@ class Client:
             return
         self._is_inherited = True
         self._unusable = partial(ClientForked, "made before a fork; the child of the fork must make its own")
-        for subscription in self._subscriptions.values():
-            subscription.abandon(self._unusable())
+        self._openings.abandon(self._unusable())
         close_connections(self.endpoint)
 
     async def respond(
@@ -296,102 +275,14 @@ class Client:
         """See `subscription.Line`."""
         if self._unusable is not None:
             raise self._unusable()
-        return self._tasks.create_task(self._open(subscription, method, params), name="open a subscription")
+        return self._openings.open(subscription, method, params)
 
     async def close_subscription(self, subscription: Subscription) -> None:
         """See `subscription.Line`."""
-        if not self._forget(subscription):
-            return
-        params = {"subscription": subscription.name}
-        try:
-            with suppress(SupervisorUnreachable):  # then it is not open any more
-                await self.call("events.unsubscribe", params, deadline_s=_UNSUBSCRIBE_S)
-        except CommandError as exc:
-            if exc.retcode != RetCode.NOT_SUBSCRIBED:
-                raise
-
-    async def _open(
-        self, subscription: Subscription, method: str, params: dict[str, Any]
-    ) -> LongwireError | None:
-        number = self._calls.new_id()
-        self._opening[number] = subscription
-        request = Request(id=number, method=method, params=params)
-        try:
-            await self._ask(number, request, deadline_s=_SUBSCRIBE_S)
-        except LongwireError as exc:
-            return exc
-        finally:
-            self._give_up(number)
-        return None
-
-    def _give_up(self, number: int) -> None:
-        """Want this opening no more; one whose reply still comes is left then."""
-        if self._opening.pop(number, None) is not None:
-            self._unwanted.append(number)
-
-    def _opened(self, subscription: Subscription, name: str) -> None:
-        self._forget_name(subscription)
-        other = self._subscriptions.get(name)
-        if other is not None:  # the supervisor knows one of a name and connection
-            text = f"subscription {name!r} was opened again by the same client"
-            other.fail(CommandError(RetCode.SUBSCRIPTION_CONFLICT, text))
-        subscription.opened(name)
-        self._subscriptions[name] = subscription
-
-    def _opened_unwanted(self, name: str) -> None:
-        """Leave it at once: the supervisor would deal chats to a reader that is not there.
-
-        One of that name that is open here has begun anew, with another's credit: it is opened again. One that
-        is being opened may be closed by this; its next probe finds that out.
-        """
-        current = self._subscriptions.get(name)
-        if current is None:
-            self._take_leave(name)
-        else:
-            self._lost(current)
-
-    def _lost(self, subscription: Subscription) -> None:
-        """Open it again, unless that is under way: one request however many frames complained."""
-        subscription.lost()
-        if subscription not in self._reopening and self._unusable is None:
-            task = self._tasks.create_task(self._reopen(subscription), name=f"reopen {subscription.name}")
-            self._reopening[subscription] = task
-
-    async def _reopen(self, subscription: Subscription) -> None:
-        try:
-            while not await self._is_settled(subscription):  # noqa: ASYNC110  what it waits for is time
-                await asyncio.sleep(_REOPEN_S)
-        finally:
-            self._reopening.pop(subscription, None)
-
-    async def _is_settled(self, subscription: Subscription) -> bool:
-        """Try to open it; return whether it is open, or refused for good."""
-        try:
-            await subscription.open()
-        except SupervisorUnreachable:
-            return False
-        except CommandError as exc:
-            if exc.retryable or exc.retcode in _MAY_PASS:
-                return False
-            self._forget_name(subscription)
-            subscription.fail(exc)
-            return True
-        return subscription.is_open  # it may have been lost again in the meantime
-
-    def _forget(self, subscription: Subscription) -> bool:
-        """Have nothing more to do with it; return whether the supervisor may have it open."""
-        reopening = self._reopening.pop(subscription, None)
-        if reopening is not None:
-            reopening.cancel()
-        for number in [n for n, opening in self._opening.items() if opening is subscription]:
-            self._give_up(number)
-        return self._forget_name(subscription)
-
-    def _forget_name(self, subscription: Subscription) -> bool:
-        if subscription.name is None or self._subscriptions.get(subscription.name) is not subscription:
-            return False
-        del self._subscriptions[subscription.name]
-        return True
+        if self._is_inherited and self._unusable is not None:
+            raise self._unusable()
+        if self._unusable is None:
+            await self._openings.close(subscription)
 
     def _take_leave(self, name: str) -> None:
         """Close it without waiting for the answer: a client that is just gone counts as one that crashed."""
@@ -416,7 +307,8 @@ class Client:
         while True:
             left_s = end - asyncio.get_running_loop().time()
             try:
-                hello = await self.call("hello", deadline_s=min(left_s, _HELLO_S))
+                request = Request(id=0, method="hello")
+                hello = data_of(await self._calls.ask(request, deadline_s=min(left_s, _HELLO_S)))
                 break
             except SupervisorUnreachable:
                 if left_s <= _HELLO_S:
@@ -430,9 +322,6 @@ class Client:
             raise SupervisorUnreachable(f"the supervisor at {self.endpoint} {text}")
         return str(hello["supervisor_id"])
 
-    async def _ask(self, number: int, request: Request, *, deadline_s: float) -> Any:
-        return data_of(await self._calls.ask(number, request, deadline_s=deadline_s))
-
     def _send(self, frame: bytes) -> bool:
         return self._channel.send([frame]) is Sent.OK
 
@@ -440,8 +329,7 @@ class Client:
         if self._is_ping_due:
             self._ping()
         if self._calls.flush():
-            for subscription in self._subscriptions.values():
-                subscription.flush()
+            self._openings.flush()
 
     def _on_message(self, parts: list[bytes]) -> None:
         self._is_heard = True
@@ -452,13 +340,9 @@ class Client:
             return
         match frame:
             case Events():
-                subscription = self._subscriptions.get(frame.subscription)
-                if subscription is not None:
-                    subscription.deliver(frame)
-                    if frame.end:
-                        self._forget_name(subscription)
+                self._openings.deliver(frame)
             case Reply():
-                self._replied(frame)
+                self._calls.replied(frame)
             case Ping():
                 self._send(encode(Pong(id=frame.id)))
             case Pong():
@@ -466,33 +350,22 @@ class Client:
             case Error():
                 self._complained(frame)
 
-    def _replied(self, reply: Reply) -> None:
-        subscription = self._opening.pop(reply.id, None) if isinstance(reply.id, int) else None
-        match reply:
-            case Reply(status="ok", data={"subscription": str(name)}) if subscription is not None:
-                self._opened(subscription, name)  # now: its events may be right behind
-            case Reply(status="ok", data={"subscription": str(name)}) if reply.id in self._unwanted:
-                self._opened_unwanted(name)
-            case _:
-                pass
-        self._calls.replied(reply)
-
     def _noticed(self, pong: Pong) -> None:
-        """Open every subscription again when another supervisor answers, and ask again what can be."""
-        if pong.supervisor_id is None or pong.supervisor_id == self._supervisor_id:
-            return
-        self._supervisor_id = pong.supervisor_id
-        text = "the supervisor was restarted; what became of the request is not known"
-        self._calls.restarted(text, before=pong.id if isinstance(pong.id, int) else None)
-        for subscription in self._subscriptions.values():
-            self._lost(subscription)
+        """Ask again what went by an earlier connection; open all again when it is another supervisor."""
+        is_another = pong.supervisor_id is not None and pong.supervisor_id != self._supervisor_id
+        if isinstance(pong.since, int):
+            what = "the supervisor was restarted" if is_another else "the connection was lost"
+            text = f"{what}; what became of the request is not known"
+            self._calls.lost(text, before=pong.since)
+        if is_another:
+            self._supervisor_id = pong.supervisor_id
+            self._openings.lose_all()
 
     def _complained(self, error: Error) -> None:
-        subscription = self._subscriptions.get(error.subscription or "")
         if error.code != "not_subscribed":
             _log.warning("the supervisor could not use a frame: %s: %s", error.code, error.message)
-        elif subscription is not None:
-            self._lost(subscription)
+        else:
+            self._openings.lose(error.subscription or "")
 
     async def _keep(self) -> None:
         """Ask regularly whether the supervisor is there and knows the subscriptions; fail what got lost."""
@@ -504,8 +377,7 @@ class Client:
             if silent_looks >= _MAX_SILENT_LOOKS:
                 self._calls.fail(f"the supervisor at {self.endpoint} does not answer")
             self._ping()
-            for subscription in self._subscriptions.values():
-                subscription.probe()
+            self._openings.probe()
 
     def _ping(self) -> None:
         """Ask now, or as soon as there is somebody to ask."""

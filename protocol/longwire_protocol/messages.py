@@ -82,10 +82,13 @@ class Ping(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
 
 
 class Pong(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="pong"):
-    """I am. The supervisor names itself, so that a client notices a restart."""
+    """I am. The supervisor names itself, so that a client notices a restart; and the connection."""
 
     id: str | int | None = None
     supervisor_id: str | None = None
+    since: str | int | None = None
+    """The id of the first request or ping that it read on this connection: what the client sent before that
+    one went by an earlier connection, and is not answered any more."""
 
 
 class Error(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="error"):

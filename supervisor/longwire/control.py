@@ -78,6 +78,8 @@ class ClientPeer:
     def __init__(self, port: Port, routing_id: bytes) -> None:
         self.id = str(next(_numbers))
         """Unique in this supervisor's time."""
+        self.since: str | int | None = None
+        """See `Pong.since`."""
         self._port = port
         self._routing_id = routing_id
         self._outbox: deque[bytes] = deque()
@@ -286,9 +288,11 @@ class Control:
             case Nack():
                 self._reading(client, frame.subscription, self._handler.nack, frame)
             case Request():
+                client.since = frame.id if client.since is None else client.since
                 self._requested(client, frame)
             case Ping():
-                client.send(Pong(id=frame.id, supervisor_id=self._supervisor_id))
+                client.since = frame.id if client.since is None else client.since
+                client.send(Pong(id=frame.id, supervisor_id=self._supervisor_id, since=client.since))
             case Pong():
                 pass
 

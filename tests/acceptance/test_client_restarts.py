@@ -16,7 +16,7 @@ NEW = {"connector": "loopback"}
 
 def sent_by(client: Client) -> list[object]:
     """Return the calls that are out of the client's hands."""
-    return [call for call in client._calls._open.values() if call.is_sent]
+    return list(client._calls._sent.values())
 
 
 async def test_calls_with_a_key_are_answered_by_the_next_supervisor_and_one_without_is_told(

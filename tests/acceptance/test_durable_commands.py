@@ -24,10 +24,8 @@ UNDER_WAY_S = 600.0
 
 async def ask(longwire: Longwire, method: str, account: str, params: dict[str, Any], **more: Any) -> Reply:
     """Return the reply as it came."""
-    calls = longwire.client._calls
-    number = calls.new_id()
-    request = Request(id=number, method=method, params=params, account=account, **more)
-    return await calls.ask(number, request, deadline_s=60)
+    request = Request(id=0, method=method, params=params, account=account, **more)
+    return await longwire.client._calls.ask(request, deadline_s=60)
 
 
 async def until_ended(longwire: Longwire, receipt: str) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from harness.examples import (
 )
 from harness.longwire import Longwire
 from harness.processes import Program
+from harness.relay import relay
 from harness.simulator import Simulator
+from harness.waiting import until
+from longwire_connectors.simulator.fault_kinds import Slow
 
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 
@@ -43,30 +46,44 @@ async def example(tmp_path: Path) -> Path:
     return folder
 
 
-async def run(longwire: Longwire, folder: Path) -> Program:
+async def run(longwire: Longwire, folder: Path, endpoint: str) -> Program:
     command = [str(NODE), str(folder / "index.mjs")]
-    return await Program.start(command, output=folder / "bot.log", env=environment(longwire), cwd=folder)
+    env = {**environment(longwire), "LONGWIRE_ENDPOINT": endpoint}
+    return await Program.start(command, output=folder / "bot.log", env=env, cwd=folder)
 
 
-async def test_a_node_client_answers_on_both_platforms_and_misses_nothing_whatever_is_restarted(
+async def is_under_way(longwire: Longwire) -> bool:
+    return bool((await longwire.status())["supervisor"]["outbox"]["under_way"])
+
+
+async def test_a_node_client_answers_each_message_once_on_both_platforms_whatever_is_restarted_or_cut(
     simulator: Simulator, longwire: Longwire, example: Path
 ) -> None:
     longwire.configure(two_accounts(simulator.url))
     await longwire.start()
     await longwire.until_online()
-    bot = await run(longwire, example)
-    await until_subscribed(longwire.client, "echo-node")
-    await say(simulator, "one")
-    await until_answered(simulator, "echo: one")
-    assert (await bot.stop())[0] == 0, bot.text()
-    await say(simulator, "two")  # kept for it
-    bot = await run(longwire, example)
-    await until_answered(simulator, "echo: one", "echo: two")
-    assert [len(sent) for sent in await answers(simulator)] == [2, 2]  # each once
-    await longwire.kill()
-    await longwire.start()
-    await longwire.until_online()
-    await until_subscribed(longwire.client, "echo-node")
-    await say(simulator, "three")
-    await until_answered(simulator, "echo: one", "echo: two", "echo: three")
-    assert (await bot.stop())[0] == 0, bot.text()
+    async with relay(longwire.folder, longwire.endpoint) as wire:
+        bot = await run(longwire, example, wire.endpoint)
+        await until_subscribed(longwire.client, "echo-node")
+        await say(simulator, "one")
+        await until_answered(simulator, "echo: one")
+        assert (await bot.stop())[0] == 0, bot.text()
+        await say(simulator, "two")  # kept for it
+        bot = await run(longwire, example, wire.endpoint)
+        await until_answered(simulator, "echo: one", "echo: two")
+        await simulator.fault(Slow(platform="lark", step="api", delay_s=0.5))
+        await simulator.fault(Slow(platform="dingtalk", step="api", delay_s=0.5))
+        await say(simulator, "three")
+        await until(lambda: is_under_way(longwire), what="it has asked for an answer")
+        wire.cut()  # and does not hear what became of it
+        await until_answered(simulator, "echo: one", "echo: two", "echo: three")
+        await simulator.clear_faults()
+        await longwire.kill()
+        await longwire.start()
+        await longwire.until_online()
+        await until_subscribed(longwire.client, "echo-node")
+        await say(simulator, "four")
+        await until_answered(simulator, "echo: one", "echo: two", "echo: three", "echo: four")
+        assert (await bot.stop())[0] == 0, bot.text()
+    for sent in await answers(simulator):
+        assert sorted(sent) == ["echo: four", "echo: one", "echo: three", "echo: two"]  # each once

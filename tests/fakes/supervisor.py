@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 from longwire_protocol import client as client_module
+from longwire_protocol import openings as openings_module
 from longwire_protocol.channel import Channel, new_socket
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.errors import CommandError, SupervisorUnreachable
@@ -44,6 +45,7 @@ class FakeSupervisor:
         self.protocol = 1
         self.frames: list[ToSupervisor] = []
         self.client = b""
+        self.since: str | int | None = None
         self.behind_subscribe: list[bytes] = []
         self.refusals: list[Reply] = []
         self.is_mute = False
@@ -82,8 +84,11 @@ class FakeSupervisor:
         return [request for request in self.of(Request) if request.method == "events.subscribe"]
 
     def _on_message(self, parts: list[bytes]) -> None:
-        self.client = parts[0]
         frame = self._decode(parts[-1])
+        if parts[0] != self.client:
+            self.client, self.since = parts[0], None
+        if isinstance(frame, Request | Ping) and self.since is None:
+            self.since = frame.id
         self.frames.append(frame)
         self._arrived.set()
         if self.is_mute:
@@ -98,7 +103,7 @@ class FakeSupervisor:
                 self.knows.discard(frame.params["subscription"])
                 self.send(Reply(id=frame.id, status="ok", data={}))
             case Ping():
-                self.send(Pong(id=frame.id, supervisor_id=self.supervisor_id))
+                self.send(Pong(id=frame.id, supervisor_id=self.supervisor_id, since=self.since))
             case Ack() | Nack() | Credit():
                 if frame.subscription not in self.knows:
                     self.send(Error("not_subscribed", "it is not open", frame.subscription))
@@ -168,7 +173,7 @@ async def world_fixture(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_PING_S", 0.05)
-    monkeypatch.setattr(client_module, "_REOPEN_S", 0.01)
+    monkeypatch.setattr(openings_module, "_REOPEN_S", 0.01)
 
 
 T = TypeVar("T")

@@ -54,7 +54,7 @@ async def test_what_is_asked_again_goes_before_what_waited_meanwhile(world: Worl
         client._calls._send = lambda _: False  # the socket is full
         calls.append(begin(client.call("message.create", {"n": 3})))
         await asyncio.sleep(0)
-        client._calls.restarted("another one", before=None)
+        client._calls.lost("another one", before=client._calls.new_id())
         client._calls._send = client._send
         client._calls.flush()
         again = [await created(world.supervisor) for _ in calls]
@@ -83,7 +83,7 @@ async def test_a_call_that_was_sent_once_and_finds_nobody_again_has_an_unknown_o
         call = begin(client.call("message.create", idempotency_key="k", deadline_s=0.5))
         await created(world.supervisor)
         client._calls._send = lambda _: False
-        client._calls.restarted("another one", before=None)  # it waits now, and is never taken
+        client._calls.lost("another one", before=client._calls.new_id())  # it waits now, and is never taken
         with pytest.raises(CommandError) as caught:
             await call
         assert caught.value.retcode == RetCode.DEADLINE_EXCEEDED

@@ -300,7 +300,7 @@ async def test_a_subscription_closed_before_it_opens_is_left_when_it_opens(
 async def test_an_opening_whose_reply_comes_after_its_failure_is_left(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longwire_protocol.client._SUBSCRIBE_S", 0.01)
+    monkeypatch.setattr("longwire_protocol.openings._SUBSCRIBE_S", 0.01)
     async with Client(world.endpoint) as client:
         world.supervisor.is_mute = True
         with pytest.raises(CommandError, match="no outcome"):

@@ -456,6 +456,17 @@ async def test_what_an_account_left_that_is_gone_expires(world: World) -> None:
         assert outbox._lanes == {}
 
 
+async def test_who_asks_again_by_key_with_nothing_left_of_the_deadline_hears_what_became_of_it(
+    world: World,
+) -> None:
+    """As a client does that stood still, or whose connection was cut."""
+    async with world.running():
+        done = await world.send("a", key="k")
+        for _ in range(5):
+            assert await world.send("a", key="k", deadline_s=0.0005) == done
+        assert world.account.texts == ["a"]
+
+
 async def test_a_receipt_nobody_has_is_not_found(world: World) -> None:
     async with world.running() as outbox:
         assert await outbox.find("no such receipt") is None

@@ -116,9 +116,6 @@ class LocalClient(Client):
 
     def _ended(self) -> None:
         """There is no supervisor any more."""
-        self._is_closing = True
         text = "the supervisor in this process has ended"
         self._calls.end(text)
-        for subscription in self._subscriptions.values():
-            subscription.lost()
-            subscription.fail(SupervisorUnreachable(text))
+        self._openings.fail(SupervisorUnreachable(text))

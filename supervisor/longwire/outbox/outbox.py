@@ -134,11 +134,12 @@ class Outbox:
 
         Raises:
             CommandError: it was not accepted, and nothing will happen.
-            TimeoutError: it is not on disk by its deadline; if it comes there later, it has expired.
+            TimeoutError: it is not on disk soon after its deadline; if it comes there later, it has expired.
             JournalError: the journal cannot be read or written now.
         """
         fingerprint = b"" if asked.idempotency_key is None else _fingerprint(asked.params)
-        async with asyncio.timeout(asked.deadline_s):
+        # Longer than its deadline: who asks again with nothing left of it wants to hear what became of it.
+        async with asyncio.timeout(asked.deadline_s + _GRACE_S):
             entry = await self._entry(performer, asked, fingerprint)
         if entry.command.fingerprint != fingerprint:
             raise CommandError(
