@@ -222,6 +222,7 @@ class Control:
         self._ports = [self._open(context, endpoint) for endpoint in endpoints]
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_PING_S, self._ping)
+        self._is_closed = False
 
     @property
     def clients(self) -> int:
@@ -230,6 +231,7 @@ class Control:
 
     def close(self) -> None:
         """Send what waits, as far as it goes at once, and close."""
+        self._is_closed = True
         self._timer.cancel()
         for port in self._ports:
             port.flush()
@@ -249,7 +251,10 @@ class Control:
         )
 
     def attach(self, pipe: Pipe) -> None:
-        """Serve a client of this process until the pipe is closed."""
+        """Serve a client of this process until the pipe is closed; it is at once after `close`."""
+        if self._is_closed:
+            pipe.close()
+            return
 
         def open_(port: Port) -> Carrier:
             pipe.open(
