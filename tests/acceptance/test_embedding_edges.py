@@ -12,7 +12,15 @@ import psutil
 import pytest
 
 from harness.waiting import DEADLINE_S, until
-from longwire import ClientClosed, ConfigError, Supervisor, SupervisorUnreachable, WouldDeadlock
+from longwire import (
+    ClientClosed,
+    CommandError,
+    ConfigError,
+    RetCode,
+    Supervisor,
+    SupervisorUnreachable,
+    WouldDeadlock,
+)
 from longwire_protocol.errors import AlreadyRunning
 
 LOOPBACK = {"connector": "loopback", "echo": True}
@@ -220,3 +228,24 @@ async def test_a_vault_that_calls_back_gets_an_answer_and_a_deadline(tmp_path: P
         with pytest.raises(ConfigError, match="no answer within 1 s"):
             await supervisor.apply({"acme": LOOPBACK, "bot": lark("waits")})
         assert (await supervisor.status())["supervisor"]["state"] == "ok"
+
+
+async def test_commands_that_wait_for_a_deaf_account_keep_nobody_from_the_others(
+    supervisor: Supervisor,
+) -> None:
+    """All calls of a host are one client's, whose requests under way are bounded: for each account."""
+    deaf = {"connector": "lark", "app_id": "cli_v", "app_secret": "s3cret", "domain": "http://127.0.0.1:9"}
+    await supervisor.add("deaf", deaf)
+    text = {"chat": "c", "text": "t"}
+    waiting = [supervisor.call("message.create", text, account="deaf", deadline_s=2) for _ in range(257)]
+    assert (await supervisor.status())["supervisor"]["state"] == "ok"
+    assert await supervisor.call("message.create", text, account="acme")
+    assert (await supervisor.remove("deaf"))["removed"] == ["deaf"]
+    refusals = [await refusal_of(each) for each in waiting]
+    assert refusals.count(RetCode.SATURATED) == 1
+
+
+async def refusal_of(outcome: Any) -> int:
+    with pytest.raises(CommandError) as caught:
+        await outcome
+    return caught.value.retcode

@@ -162,7 +162,11 @@ async def test_d6_a_host_that_is_stopped_loses_no_child(blocked: Host, simulator
 async def test_d6_a_full_minute_blocked_and_another_stopped_lose_no_child(
     settings: dict[str, float], simulator: Simulator, tmp_path: Path
 ) -> None:
-    """The host's loop, then the whole process; with the settings as they are, and with ones of a second."""
+    """The host's loop, then the whole process; with the settings as they are, and with ones of a second.
+
+    Alone: by its code, a bot on a blocked loop or in a stopped process is silent as long: nothing is read, no
+    ping is sent and nothing is acked.
+    """
     accounts = {"lark": lark(simulator.url, "cli_embedded"), "ding": dingtalk(simulator.url, "dingembedded")}
     config = {"supervisor": {"data_dir": str(tmp_path / "var")}, "defaults": settings, "accounts": accounts}
     host = await Host.start("blocked", json.dumps(config), folder=tmp_path)
