@@ -93,6 +93,17 @@ async def test_a_host_that_just_leaves_ends_and_leaves_nothing(tmp_path: Path, p
     await until(is_nothing_left, what="no process is left")
 
 
+async def test_a_host_whose_log_blocks_or_raises_holds_up_no_account(tmp_path: Path) -> None:
+    host = await start("logging_badly", str(tmp_path / "var"), folder=tmp_path)
+    assert await host.ended(deadline_s=2 * DEADLINE_S) == 0, host.text()
+    said = json.loads(host.text())
+    assert said["is_held"]
+    for how in ("blocked", "choked"):
+        assert said[how]["is_sent"]
+        assert said[how]["is_kept"], "for `longwire logs`"
+        assert said[how]["took_s"] < DEADLINE_S / 2
+
+
 def _is_of(process: psutil.Process, folder: Path) -> bool:
     try:
         return process.pid != os.getpid() and process.cwd() == str(folder)

@@ -27,7 +27,8 @@ def read(name: str) -> None:
     events = client.subscribe(name, start="all", types=["message.created"])
     next(events).ack()
     are_reading.wait(60)
-    next(events)
+    for event in events:
+        event.ack()
 
 
 if sys.argv[2] == "no-hook":  # nobody may be left waiting then

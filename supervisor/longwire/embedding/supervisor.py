@@ -276,8 +276,9 @@ class Supervisor:
         with self._lock:
             if self._thread is not None and self._thread.is_ours and not self._thread.ended.done():
                 raise AlreadyRunning("this supervisor runs already, or has not stopped yet")
-            thread = self._thread = CoreThread(self._make_core)
+            thread = CoreThread(self._make_core)
             thread.start()
+            self._thread = thread
         return thread
 
     def _leave(self) -> CoreThread | None:

@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 
 from longwire.core import Core
 from longwire.embedding.client import HERE, Block, LocalClient
+from longwire.embedding.lines import Lines
 from longwire.embedding.outcome import Outcome
 from longwire.embedding.pipe import End, pipe
-from longwire.logger import get_logger, keeper
+from longwire.logger import aside, get_logger, keeper
 from longwire_protocol.ending import at_end
 from longwire_protocol.errors import SupervisorUnreachable, WouldDeadlock
 from longwire_protocol.syncclient import SyncClient
@@ -33,6 +34,9 @@ T = TypeVar("T")
 STOP_MARGIN_S = 10.0
 """Beyond the accounts' own stop timeouts: the journal's last write and a crowded machine. Who waits so long
 in vain is told so, and the kernel ends the children with the process."""
+
+_LINES_S = 1.0
+"""For the host to take the last lines of the log; what it does not take is left to `longwire logs`."""
 
 
 class CoreThread:
@@ -58,9 +62,14 @@ class CoreThread:
         """Settled when everything is down; with the error that took it down, if one did."""
 
     def start(self) -> None:
-        """Begin; `ready` tells the outcome."""
+        """Begin; `ready` tells the outcome. Raises RuntimeError where no thread can be started."""
+        self._lines = Lines()
         _running.add(self)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are no threads left
+            self._lines.close(timeout_s=_LINES_S)
+            raise
 
     @property
     def is_ours(self) -> bool:
@@ -155,16 +164,23 @@ class CoreThread:
     # On its own thread.
 
     def _run(self) -> None:
+        aside.set(self._lines.say)
+        error = self._lived()
+        if error is not None and self.ready.done():
+            _log.critical("supervisor_died", text=repr(error))
+        self._lines.close(timeout_s=_LINES_S)
+        self._settle(error)
+        _running.discard(self)
+
+    def _lived(self) -> BaseException | None:
+        """Run the core; return what took it down."""
         try:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 self._core = self._make_core()
                 runner.run(self._live())
         except BaseException as error:  # noqa: BLE001  # the edge of a thread: whoever started it gets it
-            self._settle(error)
-        else:
-            self._settle(None)
-        finally:
-            _running.discard(self)
+            return error
+        return None
 
     def _settle(self, error: BaseException | None) -> None:
         if not self.ready.done():
@@ -173,7 +189,6 @@ class CoreThread:
         elif error is None:
             self.ended.set_result(None)
         else:
-            _log.critical("supervisor_died", text=repr(error))
             self.ended.set_exception(error)
 
     async def _live(self) -> None:
