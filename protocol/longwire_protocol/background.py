@@ -6,9 +6,7 @@ thread may wait for it, also one that runs a loop itself.
 
 Two ends need care:
 
-* The interpreter's. Threads that wait here must come back before Python joins them. `threading`'s own hook is
-  the only one that runs before that, and before the pools of `concurrent.futures` are joined, if it is
-  registered after theirs.
+* The interpreter's. Threads that wait here must come back before Python joins them; see `ending`.
 * A fork's. The child has no such thread. It starts its own, and keeps what it got, so that nothing of it is
   finalised there: the parent's descriptors are behind it.
 """
@@ -16,14 +14,14 @@ Two ends need care:
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from longwire_protocol.ending import at_end
 from longwire_protocol.errors import ClientClosed, LongwireError, WouldDeadlock
 
 T = TypeVar("T")
@@ -165,8 +163,5 @@ def _end_of_thread() -> BaseException:
     return SystemExit()
 
 
-_POOLS = ThreadPoolExecutor
-"""Importing it has registered the hook that joins the threads of pools; what comes later runs earlier."""
-
 os.register_at_fork(after_in_child=_begin_in_fork)
-getattr(threading, "_register_atexit", atexit.register)(_end)
+at_end(_end)

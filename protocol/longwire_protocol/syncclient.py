@@ -62,13 +62,16 @@ class SyncClient:
     Args:
         endpoint: as of `Client`.
         connect_timeout_s: likewise.
+        connect: makes the client underneath, where it is not by a socket; see `Supervisor.sync_client`.
     """
 
-    def __init__(self, endpoint: str, *, connect_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, endpoint: str, *, connect_timeout_s: float = 5.0, connect: Callable[[], Client] | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.session: Session
         """For the methods of this class."""
-        self._connect = partial(Client, endpoint, connect_timeout_s=connect_timeout_s)
+        self._connect = connect or partial(Client, endpoint, connect_timeout_s=connect_timeout_s)
         self._begin()
         tell_in_fork(self)
 

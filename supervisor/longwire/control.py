@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -47,7 +47,12 @@ _MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 """The same in bytes; as much as the window of a subscription holds."""
 
 _MAX_OPEN = 256
-"""Requests of one client under way at once; over it the answer is `SATURATED` at once."""
+"""Requests of one client under way at once to one account, or to the supervisor; over it the answer is
+`SATURATED` at once. By account, as what waits for one that is down must not keep a host with many from the
+others, nor from removing it."""
+
+_MAX_OPEN_IN_ALL = 2_048
+"""The same for all accounts; each costs a task and a timer."""
 
 _MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Over this ZeroMQ itself drops the connection; up to it a frame that is too large is answered."""
@@ -87,7 +92,8 @@ class ClientPeer:
         self._drained = asyncio.Event()
         self._drained.set()
         self.is_gone = False
-        self.open_requests = 0
+        self.open_requests: Counter[str | None] = Counter()
+        """Those under way, by account."""
         self.subscriptions: set[str] = set()
 
     def send(self, frame: ToClient) -> None:
@@ -224,6 +230,7 @@ class Control:
         self._ports = [self._open(context, endpoint) for endpoint in endpoints]
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_PING_S, self._ping)
+        self._is_closed = False
 
     @property
     def clients(self) -> int:
@@ -232,6 +239,7 @@ class Control:
 
     def close(self) -> None:
         """Send what waits, as far as it goes at once, and close."""
+        self._is_closed = True
         self._timer.cancel()
         for port in self._ports:
             port.flush()
@@ -251,7 +259,10 @@ class Control:
         )
 
     def attach(self, pipe: Pipe) -> None:
-        """Serve a client of this process until the pipe is closed."""
+        """Serve a client of this process until the pipe is closed; it is at once after `close`."""
+        if self._is_closed:
+            pipe.close()
+            return
 
         def open_(port: Port) -> Carrier:
             pipe.open(
@@ -306,8 +317,11 @@ class Control:
             client.send(Error(code=code, message=exc.message, subscription=subscription))
 
     def _requested(self, client: ClientPeer, request: Request) -> None:
-        if client.open_requests >= _MAX_OPEN:
-            text = f"{_MAX_OPEN} requests of this client are under way"
+        account = _account_of(request)
+        of_it, in_all = client.open_requests[account], client.open_requests.total()
+        if of_it >= _MAX_OPEN or in_all >= _MAX_OPEN_IN_ALL:
+            whose = account or "the supervisor"
+            text = f"requests of this client are under way: {of_it} to {whose}, {in_all} in all"
             client.send(
                 _failed(
                     request,
@@ -315,7 +329,7 @@ class Control:
                 )
             )
             return
-        client.open_requests += 1
+        client.open_requests[account] += 1
         self._tasks.create_task(self._answer(client, request), name=f"request {request.method}")
 
     async def _answer(self, client: ClientPeer, request: Request) -> None:
@@ -338,7 +352,13 @@ class Control:
             elif not isinstance(data, Answered):
                 client.send(Reply(id=request.id, status="ok", data=data))
         finally:
-            client.open_requests -= 1
+            self._ended(client, request)
+
+    def _ended(self, client: ClientPeer, request: Request) -> None:
+        account = _account_of(request)
+        client.open_requests[account] -= 1
+        if not client.open_requests[account]:
+            del client.open_requests[account]  # names are the client's to make up
 
     def _ping(self) -> None:
         self._timer = self._loop.call_later(_PING_S, self._ping)
@@ -368,6 +388,12 @@ class Accepted(msgspec.Struct, frozen=True):
     """Returned by a handler that will do what was asked for, and has not yet."""
 
     receipt: str
+
+
+def _account_of(request: Request) -> str | None:
+    """Return the account whose child is asked; `None` where the supervisor answers, also of an account."""
+    named = request.account or request.params.get("account")
+    return named if isinstance(named, str) and not request.method.startswith("account.") else None
 
 
 def _failed(request: Request, error: CommandError) -> Reply:

@@ -172,7 +172,7 @@ class Core:
 
         Raises:
             AlreadyRunning: another supervisor uses the data directory.
-            ConfigError: the journal cannot be used.
+            ConfigError: the journal, an endpoint or a folder cannot be used.
         """
         async with AsyncExitStack() as cleanup:
             data_dir = self._config.supervisor.data_dir
@@ -191,15 +191,21 @@ class Core:
             self._journal = await Journal.open(data_dir / JOURNAL, settings=settings)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             cleanup.callback(context.destroy, linger=0)
+            refused: ConfigError | None = None
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    await self._run(tasks, context, cleanup, ready)
+                    try:
+                        await self._run(tasks, context, cleanup, ready)
+                    except ConfigError as exc:
+                        refused = exc
                     raise _Done  # noqa: TRY301  # it cancels what is left of the group
             except* _Done:
                 pass
             finally:
                 if not await self._journal.close():
                     _log.error("journal_not_written_completely")
+            if refused is not None:
+                raise refused  # as it is, not in the group's wrapping
             _log.info("supervisor_stopped")
 
     async def _run(

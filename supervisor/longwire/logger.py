@@ -2,7 +2,7 @@
 
 `longwire run` configures structlog for a process of its own (`logs`). In a host that configures structlog
 our lines go through its processors; in any other they go to the standard `logging` tree, below `longwire`. In
-each case secrets are blanked before anyone sees a line.
+each case secrets are blanked before anyone sees a line. What the host does with a line may be done `aside`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import structlog
@@ -24,17 +24,30 @@ keeper: ContextVar[Callable[[Mapping[str, Any]], None] | None] = ContextVar("lon
 """Keeps the lines of one supervisor of several in a process, from `info` on: its logbook."""
 
 
+aside: ContextVar[Callable[[Callable[[], object]], None] | None] = ContextVar("longwire_aside", default=None)
+"""Has a line said elsewhere, without waiting: for a core whose host may block in its handlers."""
+
+
 def get_logger(name: str) -> FilteringBoundLogger:
     """Return the logger of this name; how it speaks is looked up at each line."""
     return cast("FilteringBoundLogger", _Lazy(name))
 
 
 class _Lazy:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bound: Mapping[str, Any] | None = None) -> None:
         self._name = name
+        self._bound = bound or {}
+
+    def bind(self, **fields: Any) -> _Lazy:
+        """Return one that has these fields in each line."""
+        return _Lazy(self._name, {**self._bound, **fields})
 
     def __getattr__(self, method: str) -> Any:
-        return getattr(_speaker(self._name), method)
+        say_aside = aside.get()
+        if say_aside is None:
+            speaker = _speaker(self._name)
+            return getattr(speaker.bind(**self._bound) if self._bound else speaker, method)
+        return partial(_say_aside, say_aside, self._name, method, **self._bound)
 
 
 class Redaction:
@@ -84,21 +97,39 @@ def blank(secrets: Iterable[str]) -> None:
     redaction.blank(secrets)
 
 
-def _speaker(name: str) -> Any:
+def _say_aside(
+    say_aside: Callable[[Callable[[], object]], None], name: str, method: str, event: str, /, **fields: Any
+) -> None:
+    """Do here what is ours, and leave the rest."""
+    if method == "exception":
+        method, fields["exc_info"] = "error", True
+    line: Any = {"event": event, **fields}
+    for processor in _ours():
+        line = processor(None, method, line)
+    say_aside(lambda: getattr(_speaker(name, is_done=True), method)(**line))
+
+
+def _speaker(name: str, *, is_done: bool = False) -> Any:
+    """Return what says a line; `is_done`: it has been through what is ours."""
     if not structlog.is_configured():
-        return _standard(name)
+        return _standard(name, is_done=is_done)
     processors = structlog.get_config()["processors"]
     if redaction in processors:  # they are our own
         return structlog.get_logger(name)
-    ours: list[structlog.typing.Processor] = [_with_traceback, redaction, _keep]
+    ours = [] if is_done else _ours()
     return structlog.wrap_logger(None, processors=ours + list(processors), logger_factory_args=(name,))
 
 
+def _ours() -> list[structlog.typing.Processor]:
+    return [_with_traceback, redaction, _keep]
+
+
 @lru_cache(maxsize=256)
-def _standard(name: str) -> Any:
+def _standard(name: str, *, is_done: bool) -> Any:
+    ours = [] if is_done else _ours()
     return structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[_with_traceback, redaction, _keep, structlog.stdlib.filter_by_level, _as_record],
+        processors=[*ours, structlog.stdlib.filter_by_level, _as_record],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
     )
 

@@ -245,7 +245,7 @@ async def test_what_cannot_be_started_says_why_and_leaves_nothing(
     with pytest.raises(ConfigError):
         async with wrong:
             pass
-    with pytest.raises(RuntimeError):
+    with pytest.raises(AlreadyRunning, match="runs already"):
         supervisor.start()
 
     async def is_alone() -> bool:

@@ -77,6 +77,10 @@ class Host:
             assert text not in self.errors(), self.errors()
 
 
+LONG_S = 60.0
+"""The scenario's own time: twelve times the heartbeat timeout that a configuration has by itself."""
+
+
 @pytest.fixture(name="blocked")
 async def blocked_fixture(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Host]:
     """A host with an account of each platform, online."""
@@ -96,7 +100,7 @@ async def test_t11_a_host_keeps_its_children_signals_loops_and_logging(tmp_path:
     assert said["codes"] == [0, 7, 42, 3]
     assert said["changed"] == []
     assert said["answered"] == 4, "two supervisors, each with a child that was replaced"
-    assert said["sigchld"] >= 4
+    assert said["sigchld"] >= 1, "signals of children that end together are one"
     assert said["threads"] == ["MainThread"]
     assert said["children"] == []
     assert said["nested"] is False
@@ -148,6 +152,45 @@ async def test_d6_a_host_that_is_stopped_loses_no_child(blocked: Host, simulator
     blocked.tell("0")
     said = await blocked.says()
     await blocked.ends()
+    assert said["after"] == before
+    assert said["changes"] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("settings", [{}, QUICK], ids=["as they are", "quick"])
+async def test_d6_a_full_minute_blocked_and_another_stopped_lose_no_child(
+    settings: dict[str, float], simulator: Simulator, tmp_path: Path
+) -> None:
+    """The host's loop, then the whole process; with the settings as they are, and with ones of a second.
+
+    Alone: by its code, a bot on a blocked loop or in a stopped process is silent as long: nothing is read, no
+    ping is sent and nothing is acked.
+    """
+    accounts = {"lark": lark(simulator.url, "cli_embedded"), "ding": dingtalk(simulator.url, "dingembedded")}
+    config = {"supervisor": {"data_dir": str(tmp_path / "var")}, "defaults": settings, "accounts": accounts}
+    host = await Host.start("blocked", json.dumps(config), folder=tmp_path)
+    try:
+        before = (await host.says())["before"]
+        host.tell(str(LONG_S))
+        assert (await host.says())["blocked_s"] >= LONG_S
+        host.process.send_signal(signal.SIGSTOP)
+
+        async def is_connected() -> bool:
+            state = await simulator.state()
+            links = (state.lark["cli_embedded"], state.dingtalk["dingembedded"])
+            return all(link.connections_open == 1 for link in links)
+
+        await stays(is_connected, what="the children's links", for_s=LONG_S)
+        host.process.send_signal(signal.SIGCONT)
+        host.tell("0")
+        said = await host.says()
+        await host.ends()
+    finally:
+        if host.process.returncode is None:
+            host.process.kill()
+            await host.process.wait()
+    assert {each["state"] for each in before.values()} == {"online"}
     assert said["after"] == before
     assert said["changes"] == []
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from longwire import logger
-from longwire.logger import get_logger
+from longwire.logger import aside, get_logger
 
 ROOT = Path(__file__).parents[2] / "supervisor" / "longwire"
 
@@ -80,3 +81,18 @@ def test_lines_are_kept_for_the_supervisor_that_says_them() -> None:
 def test_no_module_speaks_past_the_hosts_settings(path: Path) -> None:
     own = path.name in {"logs.py", "logger.py"}
     assert own or not re.search(r"structlog\.get_logger|import structlog", path.read_text(encoding="utf-8"))
+
+
+def test_a_line_said_aside_keeps_its_fields_whatever_their_names() -> None:
+    said: list[Callable[[], object]] = []
+    token = aside.set(said.append)
+    try:
+        log = get_logger("longwire.aside").bind(account="acme")
+        log.info("configured", method="account.add", name="n", say_aside="x")
+    finally:
+        aside.reset(token)
+    with capture_logs() as logs:
+        for line in said:
+            line()
+    fields = {"account": "acme", "method": "account.add", "name": "n", "say_aside": "x"}
+    assert logs == [{"event": "configured", "log_level": "info", **fields}]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from longwire.embedding.pipe import End
 from longwire_protocol.channel import Carrier
 from longwire_protocol.client import Client
-from longwire_protocol.errors import LongwireError, SupervisorUnreachable
+from longwire_protocol.errors import ClientClosed, LongwireError, SupervisorUnreachable
 from longwire_protocol.subscription import Subscription
+
+T = TypeVar("T")
+
+HERE = "the supervisor in this process"
+"""In place of an endpoint, in the texts of errors."""
 
 
 class Block:
@@ -19,18 +25,25 @@ class Block:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.tasks = asyncio.TaskGroup()
+        self._tasks = asyncio.TaskGroup()
         self._over = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Have tasks from now on."""
-        await self.tasks.__aenter__()
+        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Let the clients say what they have acked, and end; the block's own error passes as it is."""
         self._over.set()
-        await self.tasks.__aexit__(None, None, None)
+        await self._tasks.__aexit__(None, None, None)
+
+    def create_task(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Start a task that ends with the block. Raises ClientClosed when that has ended."""
+        if self._over.is_set():
+            work.close()
+            raise ClientClosed("the block of its supervisor has ended")
+        return self._tasks.create_task(work, name=name)
 
     async def over(self) -> None:
         """Return when the block ends."""
@@ -54,7 +67,7 @@ class LocalClient(Client):
         *,
         block: Block | None = None,
     ) -> None:
-        super().__init__("the supervisor in this process")
+        super().__init__(HERE)
         self._join = join
         self._block = block
         self._entered: asyncio.Future[None] | None = None
@@ -75,7 +88,7 @@ class LocalClient(Client):
         """See `subscription.Line`."""
         if self._block is None:
             return super().open_subscription(subscription, method, params)
-        return self._block.tasks.create_task(
+        return self._block.create_task(
             self._enter_and_open(subscription, method, params), name="open the first subscription"
         )
 
@@ -89,12 +102,16 @@ class LocalClient(Client):
             return exc
 
     async def _enter(self) -> None:
-        """Return when it is connected."""
-        if self._block is not None and self._entered is None:
-            self._entered = self._block.loop.create_future()
-            self._block.tasks.create_task(self._live(self._block, self._entered), name="client in a block")
-        if self._block is not None and self._entered is not None:
-            await asyncio.shield(self._entered)
+        """Return when it is connected. Raises ClientClosed outside of its block."""
+        if self._block is None:
+            return
+        if self._block.loop is not asyncio.get_running_loop():  # also that of a fork
+            raise ClientClosed("asked for on another loop; enter it on this one: `async with sup.client()`")
+        if self._entered is None:
+            entered = self._block.loop.create_future()
+            self._block.create_task(self._live(self._block, entered), name="client in a block")
+            self._entered = entered
+        await asyncio.shield(self._entered)
 
     async def _live(self, block: Block, entered: asyncio.Future[None]) -> None:
         try:
@@ -102,8 +119,9 @@ class LocalClient(Client):
                 entered.set_result(None)
                 await block.over()
         except LongwireError as exc:
-            if not entered.done():
-                entered.set_exception(exc)
+            _fail(entered, exc)
+        finally:
+            _fail(entered, ClientClosed("the block of its supervisor has ended"))
 
     def _connect(self) -> Carrier:
         end = End(asyncio.get_running_loop(), copy_context())
@@ -116,6 +134,13 @@ class LocalClient(Client):
 
     def _ended(self) -> None:
         """There is no supervisor any more."""
-        text = "the supervisor in this process has ended"
+        text = f"{HERE} has ended"
+        self._unusable = partial(SupervisorUnreachable, text)
         self._calls.end(text)
         self._openings.fail(SupervisorUnreachable(text))
+
+
+def _fail(entered: asyncio.Future[None], failure: LongwireError) -> None:
+    if not entered.done():
+        entered.set_exception(failure)
+        entered.exception()  # seen: whoever waited may be gone

@@ -9,7 +9,7 @@ import msgspec
 from longwire.lifecycle import State
 from longwire.status import AccountStatus
 
-_AT_REST = frozenset({State.ONLINE, State.PARKED, State.STOPPED})
+AT_REST = frozenset({State.ONLINE, State.PARKED, State.STOPPED})
 """States that last until somebody does something."""
 
 
@@ -42,7 +42,7 @@ class Convergence(msgspec.Struct, frozen=True):
     @property
     def is_settled(self) -> bool:
         """Whether it stays like this: what is not online waits for somebody to act."""
-        return all(s.is_wanted and s.state in _AT_REST for s in self.accounts.values())
+        return all(s.is_wanted and s.state in AT_REST for s in self.accounts.values())
 
     @property
     def behind(self) -> dict[str, Standing]:

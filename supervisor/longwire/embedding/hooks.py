@@ -1,4 +1,8 @@
-"""Tells the host of changes of state, on its own loop or on a thread of the hook, and waits for neither."""
+"""Tells the host of changes of state, on its own loop or on a thread of the hook, and waits for neither.
+
+A thread lives as long as there is something to tell: a hook that nobody removes, of a supervisor that was
+dropped long ago, is no thread that waits for ever.
+"""
 
 from __future__ import annotations
 
@@ -35,41 +39,55 @@ class Hook:
         self._callback = callback
         self._loop = loop
         self._backlog = Backlog()
-        self._news = threading.Condition()
-        self._is_called = False
+        self._lock = threading.Lock()
+        self._is_under_way = False
         self._is_closed = False
-        if loop is None:
-            threading.Thread(target=self._serve, name="longwire hook", daemon=True).start()
 
     def tell(self, change: StateChange) -> None:
         """Have it called, soon; from the core's thread."""
-        with self._news:
+        with self._lock:
             self._backlog.add(change)
-            self._news.notify()
-            is_due = self._loop is not None and not self._is_called
-            self._is_called = True
-        if is_due and self._loop is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._run)
-            except RuntimeError:  # the host's loop is closed: nobody is there to be told
-                self.close()
+            is_due = not (self._is_under_way or self._is_closed)
+            self._is_under_way |= is_due
+        if is_due:
+            self._begin()
 
     def close(self) -> None:
         """Have it called no more."""
-        with self._news:
-            self._is_closed = True
-            self._news.notify()
+        self._is_closed = True
+
+    def _begin(self) -> None:
+        try:
+            if self._loop is None:
+                threading.Thread(target=self._serve, name="longwire hook", daemon=True).start()
+            else:
+                self._loop.call_soon_threadsafe(self._run)
+        except RuntimeError as error:
+            if self._loop is not None:  # it is closed: nobody is there to be told
+                self.close()
+                return
+            _log.warning("state_hook_not_called", reason=str(error))  # out of threads
+            self._is_under_way = False  # with the next change it is tried again, and this one is told, too
 
     def _serve(self) -> None:
-        while not self._is_closed:
-            with self._news:
-                self._news.wait_for(lambda: self._is_called or self._is_closed)
-            self._run()
+        """Tell what there is, on a thread."""
+        while changes := self._taken():
+            self._tell(changes)
 
     def _run(self) -> None:
-        with self._news:
+        """Tell what there is, and look again after the loop's other work."""
+        changes = self._taken()
+        if changes and self._loop is not None:
+            self._loop.call_soon(self._run)
+            self._tell(changes)
+
+    def _taken(self) -> list[StateChange]:
+        with self._lock:
             changes = self._backlog.take()
-            self._is_called = False
+            self._is_under_way = bool(changes)
+        return changes
+
+    def _tell(self, changes: list[StateChange]) -> None:
         for change in changes:
             if self._is_closed:
                 return

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class Elsewhere(Protocol):
+    """The thread on which it is done."""
+
+    def refuse_here(self) -> None:
+        """Raise WouldDeadlock if the caller is on it."""
+        ...
 
 
 class Outcome(Generic[T_co]):
@@ -19,7 +26,7 @@ class Outcome(Generic[T_co]):
         thread: that one.
     """
 
-    def __init__(self, future: concurrent.futures.Future[T_co], *, thread: threading.Thread) -> None:
+    def __init__(self, future: concurrent.futures.Future[T_co], *, thread: Elsewhere) -> None:
         self._future = future
         self._thread = thread
 
@@ -35,7 +42,7 @@ class Outcome(Generic[T_co]):
 
         Raises:
             TimeoutError: it was not there in time; it is still under way.
+            WouldDeadlock: on the supervisor's own thread, e.g. in a handler of log lines.
         """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("the supervisor's own thread cannot wait for what it has to do itself")
+        self._thread.refuse_here()
         return self._future.result(timeout_s)

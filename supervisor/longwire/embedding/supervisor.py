@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +17,14 @@ from longwire.config import Secret
 from longwire.configuration import Configuration
 from longwire.core import Core
 from longwire.embedding.client import Block, LocalClient
-from longwire.embedding.convergence import Convergence, judge
+from longwire.embedding.convergence import AT_REST, Convergence, judge
 from longwire.embedding.hooks import Hooks, OnState
 from longwire.embedding.outcome import Outcome
 from longwire.embedding.thread import CoreThread
 from longwire.embedding.vault import Vault, Vaults
 from longwire.logger import blank
-from longwire_protocol.errors import ConfigError, Problem, SupervisorUnreachable
+from longwire_protocol.errors import AlreadyRunning, ConfigError, Problem, SupervisorUnreachable
+from longwire_protocol.syncclient import SyncClient
 
 _STOP_S = 60.0
 """How long a stop is waited for. The core's own deadlines are shorter unless a `stop_timeout_s` is longer."""
@@ -63,6 +65,7 @@ class Supervisor:
         self._hooks = Hooks()
         self._thread: CoreThread | None = None
         self._block: Block | None = None
+        self._lock = threading.Lock()
 
     @classmethod
     def from_config(cls, path: str | Path, **options: Any) -> Self:
@@ -83,18 +86,27 @@ class Supervisor:
             ConfigError: with every mistake found.
             AlreadyRunning: another supervisor uses the data directory, or this one runs.
         """
-        self._begin().ready.result()
+        thread = self._begin()
+        try:
+            thread.ready.result()
+        except BaseException:  # an interrupt, too: nobody would stop it
+            self._leave()
+            raise
 
     def stop(self, *, timeout_s: float = _STOP_S) -> None:
         """Return when everything is down and every child is gone; at once where it does not run.
 
         Raises:
-            TimeoutError: it takes longer; it goes on.
+            TimeoutError: it takes longer; it goes on, and another `stop` waits on.
             Exception: what took the supervisor down before.
+            WouldDeadlock: on its own thread, e.g. in a handler of log lines; nothing was done.
         """
+        if self._thread is not None:
+            self._thread.refuse_here()
         thread = self._leave()
         if thread is not None:
-            thread.ended.result(timeout_s)
+            with self._forgotten(thread):
+                thread.ended.result(timeout_s)
 
     def __enter__(self) -> Self:
         """See `start`."""
@@ -129,8 +141,9 @@ class Supervisor:
         finally:
             thread = self._leave()
             if thread is not None:  # a host that is cancelled meanwhile leaves it to its thread
-                async with asyncio.timeout(_STOP_S):
-                    await asyncio.shield(asyncio.wrap_future(thread.ended))
+                with self._forgotten(thread):
+                    async with asyncio.timeout(_STOP_S):
+                        await asyncio.shield(asyncio.wrap_future(thread.ended))
 
     @property
     def is_running(self) -> bool:
@@ -149,14 +162,22 @@ class Supervisor:
         """
         return self._running.client(self._block_here())
 
+    def sync_client(self) -> SyncClient:
+        """Return the same for plain code, with iterators that block; any thread may use it.
+
+        Raises:
+            SupervisorUnreachable: it does not run.
+        """
+        return self._running.sync_client()
+
     def call(self, method: str, params: dict[str, Any] | None = None, **options: Any) -> Outcome[Any]:
         """Ask for a method of the client protocol; see `Client.call` for the options and the errors.
 
         Raises:
             SupervisorUnreachable: it does not run.
         """
-        thread = self._running
-        return thread.ask(lambda _core: thread.call(method, params, **options))
+        thread, given = self._running, deepcopy(params)  # the host may go on to change its own
+        return thread.ask(lambda _core: thread.call(method, given, **options))
 
     def apply(
         self,
@@ -214,9 +235,12 @@ class Supervisor:
             def judged() -> Convergence:
                 return judge([a.status() for a in core.accounts.values()], wanted=core.wanted)
 
+            def is_done() -> bool:  # after each change: a thousand whole statuses take 10 ms
+                return all(a.state in AT_REST for a in core.accounts.values()) and judged().is_settled
+
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._hooks.settled(lambda: judged().is_settled)
+                    await self._hooks.settled(is_done)
             return judged()
 
         return self._running.ask(look)
@@ -249,19 +273,31 @@ class Supervisor:
         return None
 
     def _begin(self) -> CoreThread:
-        if self._thread is not None and self._thread.is_ours and not self._thread.ended.done():
-            raise RuntimeError("this supervisor runs already")
-        thread = self._thread = CoreThread(self._make_core)
-        thread.start()
+        with self._lock:
+            if self._thread is not None and self._thread.is_ours and not self._thread.ended.done():
+                raise AlreadyRunning("this supervisor runs already, or has not stopped yet")
+            thread = CoreThread(self._make_core)
+            thread.start()
+            self._thread = thread
         return thread
 
     def _leave(self) -> CoreThread | None:
         """Begin to stop, and return what is stopped; nothing in a fork, whose parent has it."""
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is None or not thread.is_ours:
+            self._thread = None
             return None
         thread.stop()
         return thread
+
+    @contextmanager
+    def _forgotten(self, thread: CoreThread) -> Generator[None]:
+        """Wait inside for its end; afterwards there is nothing to be stopped, if it came."""
+        try:
+            yield
+        finally:
+            if self._thread is thread and thread.ended.done():
+                self._thread = None
 
     def _make_core(self) -> Core:
         """Return a core; on its thread, as it blocks."""
@@ -270,8 +306,7 @@ class Supervisor:
             configuration = Configuration.of_file(self._config, environ=self._environ, fetch=fetch)
         else:
             configuration = Configuration(self._config, base=self._base, environ=self._environ, fetch=fetch)
-        for account in configuration.config.accounts.values():
-            blank(account.secret_values())
+        blank(each for account in configuration.config.accounts.values() for each in account.secret_values())
         return Core(configuration, environ=self._environ, on_secrets=blank, on_state=self._hooks.changed)
 
 

@@ -8,23 +8,24 @@ as its main thread ends, the children are still taken down in order.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
-import concurrent.futures.thread  # pyright: ignore[reportUnusedImport]  # registers its end before ours
 import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from longwire.core import Core
-from longwire.embedding.client import Block, LocalClient
+from longwire.embedding.client import HERE, Block, LocalClient
+from longwire.embedding.lines import Lines
 from longwire.embedding.outcome import Outcome
 from longwire.embedding.pipe import End, pipe
-from longwire.logger import get_logger, keeper
-from longwire_protocol.errors import SupervisorUnreachable
+from longwire.logger import aside, get_logger, keeper
+from longwire_protocol.ending import at_end
+from longwire_protocol.errors import SupervisorUnreachable, WouldDeadlock
+from longwire_protocol.syncclient import SyncClient
 
 _log = get_logger("longwire.supervisor")
 
@@ -33,6 +34,9 @@ T = TypeVar("T")
 STOP_MARGIN_S = 10.0
 """Beyond the accounts' own stop timeouts: the journal's last write and a crowded machine. Who waits so long
 in vain is told so, and the kernel ends the children with the process."""
+
+_LINES_S = 1.0
+"""For the host to take the last lines of the log; what it does not take is left to `longwire logs`."""
 
 
 class CoreThread:
@@ -50,15 +54,22 @@ class CoreThread:
         self._is_open = False
         """Whether the loop takes what other threads ask for."""
         self._is_stopped = False
+        self._ends: weakref.WeakSet[End] = weakref.WeakSet()
+        """Those of ours: whoever is at the other one is told of the end, whatever brought it."""
         self.ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         """Settled when clients can connect, or when it could not be started."""
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         """Settled when everything is down; with the error that took it down, if one did."""
 
     def start(self) -> None:
-        """Begin; `ready` tells the outcome."""
+        """Begin; `ready` tells the outcome. Raises RuntimeError where no thread can be started."""
+        self._lines = Lines()
         _running.add(self)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are no threads left
+            self._lines.close(timeout_s=_LINES_S)
+            raise
 
     @property
     def is_ours(self) -> bool:
@@ -89,7 +100,7 @@ class CoreThread:
             self._refuse_unless_open()
             context = self._context.copy()  # not the caller's
             future = context.run(asyncio.run_coroutine_threadsafe, self._done(work), self._loop)
-        return Outcome(future, thread=self._thread)
+        return Outcome(future, thread=self)
 
     def client(self, block: Block | None) -> LocalClient:
         """Return a client for a loop of this process.
@@ -102,6 +113,22 @@ class CoreThread:
             self._refuse_unless_open()
         return LocalClient(self._join, block=block)
 
+    def sync_client(self) -> SyncClient:
+        """Return a client for plain code.
+
+        Raises:
+            SupervisorUnreachable: it does not run.
+        """
+        self._refuse_in_fork()
+        with self._lock:
+            self._refuse_unless_open()
+        return SyncClient(HERE, connect=partial(LocalClient, self._join))
+
+    def refuse_here(self) -> None:
+        """Raise WouldDeadlock on its own thread, where e.g. a host's handler of log lines is called."""
+        if threading.current_thread() is self._thread:
+            raise WouldDeadlock("the supervisor's own thread cannot wait for what it has to do itself")
+
     async def call(self, method: str, params: dict[str, Any] | None, **options: Any) -> Any:
         """Ask as a client does, on the core's own loop."""
         return await self._client.call(method, params, **options)
@@ -111,6 +138,7 @@ class CoreThread:
         with self._lock:
             self._refuse_unless_open()
             _, ours = pipe(end, End(self._loop, self._context))
+            self._ends.add(ours)
             self._loop.call_soon_threadsafe(self._core.attach, ours, context=self._context)
 
     def _refuse_in_fork(self) -> None:
@@ -136,16 +164,23 @@ class CoreThread:
     # On its own thread.
 
     def _run(self) -> None:
+        aside.set(self._lines.say)
+        error = self._lived()
+        if error is not None and self.ready.done():
+            _log.critical("supervisor_died", text=repr(error))
+        self._lines.close(timeout_s=_LINES_S)
+        self._settle(error)
+        _running.discard(self)
+
+    def _lived(self) -> BaseException | None:
+        """Run the core; return what took it down."""
         try:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 self._core = self._make_core()
                 runner.run(self._live())
         except BaseException as error:  # noqa: BLE001  # the edge of a thread: whoever started it gets it
-            self._settle(error)
-        else:
-            self._settle(None)
-        finally:
-            _running.discard(self)
+            return error
+        return None
 
     def _settle(self, error: BaseException | None) -> None:
         if not self.ready.done():
@@ -154,7 +189,6 @@ class CoreThread:
         elif error is None:
             self.ended.set_result(None)
         else:
-            _log.critical("supervisor_died", text=repr(error))
             self.ended.set_exception(error)
 
     async def _live(self) -> None:
@@ -168,6 +202,8 @@ class CoreThread:
                 with self._lock:
                     self._is_open = False
                 await asyncio.sleep(0)  # what was asked for until now has begun, and is told
+                for end in list(self._ends):
+                    end.close()
 
     def _is_up(self) -> None:
         with self._lock:
@@ -185,10 +221,7 @@ def _stop_all() -> None:
     running = [thread for thread in list(_running) if thread.is_ours]
     for thread in running:
         thread.stop()
-    with suppress(Exception):
-        concurrent.futures.wait([thread.ended for thread in running], timeout=STOP_MARGIN_S)
+    concurrent.futures.wait([thread.ended for thread in running], timeout=STOP_MARGIN_S)
 
 
-# Not `atexit`: by then executors are shut, and from Python 3.12 on no thread can be started; a stop needs
-# both. What was registered last is called first.
-getattr(threading, "_register_atexit", atexit.register)(_stop_all)
+at_end(_stop_all)
