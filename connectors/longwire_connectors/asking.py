@@ -50,7 +50,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes | None = None
     parts: Sequence[Part] = ()
     total_s: float
-    is_repeatable: bool
+    is_harmless: bool
 
     @property
     def host(self) -> str:

@@ -67,7 +67,7 @@ class Download:
         async for chunk in self._answer.chunks(CHUNK_BYTES):
             read += len(chunk)
             if read > self._max_bytes:
-                raise too_long(asked.host, max_bytes=self._max_bytes, is_repeatable=asked.is_repeatable)
+                raise too_long(asked.host, max_bytes=self._max_bytes, is_harmless=asked.is_harmless)
             yield chunk
 
 
@@ -95,12 +95,12 @@ class Http:
         parts: Sequence[Part] = (),
         max_bytes: int = MAX_BODY_BYTES,
         total_s: float = TOTAL_S,
-        is_repeatable: bool = False,
+        is_harmless: bool = False,
     ) -> Reply:
         """Return the answer, whatever its status.
 
         Args:
-            method: of HTTP. GET, PUT and DELETE are asked once more where their connection breaks.
+            method: of HTTP.
             url: http or https.
             headers: besides the usual ones, which they replace.
             query: added to the URL's own.
@@ -110,11 +110,11 @@ class Http:
             max_bytes: of the answer's body, decompressed.
             total_s: for everything, waiting for a place in the pool included; less where the command that it
                 is made for must be answered before.
-            is_repeatable: it is harmless to ask twice: nothing is changed by it, or the platform knows a
-                repetition. It is asked once more where an idle connection turns out to be closed.
+            is_harmless: nothing is changed by it, or nothing that anybody notices. It is asked once more
+                where an idle connection turns out to be closed.
 
         Raises:
-            CommandError: `PLATFORM_UNREACHABLE`: it had no effect, or is repeatable. `DEADLINE_EXCEEDED`: its
+            CommandError: `PLATFORM_UNREACHABLE`: it had no effect, or is harmless. `DEADLINE_EXCEEDED`: its
                 effect is unknown. `BAD_PARAM`: not a URL of HTTP.
         """
         if json is not None:
@@ -127,7 +127,7 @@ class Http:
             data=data,
             parts=parts,
             total_s=total_s,
-            is_repeatable=is_repeatable,
+            is_harmless=is_harmless,
         )
         async with self._asking(asked) as answer:
             download = Download(answer, asked=asked, max_bytes=max_bytes)
@@ -147,14 +147,12 @@ class Http:
     ) -> AsyncGenerator[Download]:
         """Enter with the head of an answer, whatever its status; the body can be read until the exit.
 
-        For what is harmless to repeat. Arguments and errors as of `call`.
+        For what is harmless. Arguments and errors as of `call`.
         """
-        asked = Asked(
-            method=method, url=url, headers=headers, query=query, total_s=total_s, is_repeatable=True
-        )
+        asked = Asked(method=method, url=url, headers=headers, query=query, total_s=total_s, is_harmless=True)
         async with self._asking(asked) as answer:
             if answer.announced_bytes > max_bytes:
-                raise too_long(asked.host, max_bytes=max_bytes, is_repeatable=True)
+                raise too_long(asked.host, max_bytes=max_bytes, is_harmless=True)
             yield Download(answer, asked=asked, max_bytes=max_bytes)
 
     async def close(self) -> None:
@@ -209,7 +207,7 @@ class Http:
                     await in_thread(_prepare, name="http import", timeout_s=_IMPORT_S)
                 except OSError as error:  # certificates that cannot be read, or a very slow disk
                     what = f"{asked.host} could not be asked: {type(error).__name__}"
-                    raise unanswered(what, was_sent=False, is_repeatable=asked.is_repeatable) from error
+                    raise unanswered(what, was_sent=False, is_harmless=asked.is_harmless) from error
                 from longwire_connectors.pool import Pool  # noqa: PLC0415  now it is cheap
 
                 self._pool = Pool()

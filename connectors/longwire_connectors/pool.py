@@ -85,6 +85,9 @@ class Pool:
             headers={"User-Agent": webcall.USER_AGENT},
             trace_configs=[_tracing()],
         )
+        # On its own aiohttp sends every PUT and DELETE again whose connection breaks. The first one may have
+        # been done, and the second is then refused, which says that there was no effect. There is no option.
+        self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     @asynccontextmanager
     async def ask(self, attempt: Attempt) -> AsyncGenerator[Answer]:
@@ -104,7 +107,7 @@ class Pool:
         try:
             return await self._send(attempt)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
-            if not (attempt.is_reused and attempt.asked.is_repeatable) or attempt.asked.parts:
+            if not (attempt.is_reused and attempt.asked.is_harmless) or attempt.asked.parts:
                 raise
             return await self._send(attempt)
 
@@ -199,4 +202,4 @@ def _truthful(attempt: Attempt) -> Generator[None]:
         if not attempt.was_sent:
             how = "cannot be reached"
         what = f"{asked.host} {how}: {type(error).__name__}"
-        raise unanswered(what, was_sent=attempt.was_sent, is_repeatable=asked.is_repeatable) from error
+        raise unanswered(what, was_sent=attempt.was_sent, is_harmless=asked.is_harmless) from error

@@ -87,7 +87,7 @@ class Transfers:
         found = await self._api.call(calls.find_file(code, robot_code=robot_code))
         url = found.get("downloadUrl")
         if not isinstance(url, str) or not is_usable(url, allows_http=self._allows_http):
-            raise command_unreadable(is_repeatable=True)
+            raise command_unreadable(is_harmless=True)
         return await self._fetch(url, asked)
 
     def close(self) -> None:
@@ -98,13 +98,13 @@ class Transfers:
     async def _send(self, upload: Pending) -> str:
         kind = _TYPES.get(upload.kind, upload.kind)
         # Asked twice, a second copy lies at the platform that nobody names: no harm is done.
-        request = Request(_PATH, query={"type": kind}, is_repeatable=True)
+        request = Request(_PATH, query={"type": kind}, is_harmless=True)
         name = upload.name or _NAMES[upload.kind]
         parts = (Part("type", kind), Part("media", bytes(upload.data), filename=name))
         answer = await self._api.call(request, parts=parts)
         file_id = answer.get("media_id")
         if not isinstance(file_id, str) or not file_id:
-            raise command_unreadable(is_repeatable=True)
+            raise command_unreadable(is_harmless=True)
         return file_id
 
     async def _fetch(self, url: str, asked: Download) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Transfers:
             if answer.status == _HTTP_BEYOND:
                 return {"data": b"", "offset": asked.offset, "size": None, "last": True, "mime": None}
             if answer.status >= SERVER_ERROR:
-                raise unanswered("the file's host failed", was_sent=True, is_repeatable=True)
+                raise unanswered("the file's host failed", was_sent=True, is_harmless=True)
             if answer.status not in {HTTP_OK, _HTTP_PARTIAL}:
                 raise command_refused(Answer(answer.status, b""))
             first, size = place_of(answer.headers, is_partial=answer.status == _HTTP_PARTIAL)

@@ -113,7 +113,7 @@ def download_request(asked: Download) -> Request:
         f"{path}/{path_id(asked.resource, 'resource')}",
         {"type": "image" if is_image else "file"},
         method="GET",
-        is_repeatable=True,
+        is_harmless=True,
     )
 
 

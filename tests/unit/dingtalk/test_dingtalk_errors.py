@@ -165,7 +165,7 @@ def test_success_and_a_refused_token_are_told_on_both_hosts(
 
 def test_an_unreadable_answer_leaves_the_effect_unknown() -> None:
     assert errors.command_unreadable().retcode == RetCode.DEADLINE_EXCEEDED
-    repeatable = errors.command_unreadable(is_repeatable=True)
+    repeatable = errors.command_unreadable(is_harmless=True)
     assert (repeatable.retcode, repeatable.retryable) == (RetCode.PLATFORM_UNREACHABLE, True)
 
 
