@@ -113,8 +113,9 @@ class Pool:
 
     async def _send(self, attempt: Attempt) -> aiohttp.ClientResponse:
         asked = attempt.asked
-        attempt.was_sent = attempt.is_reused = False
-        left_s = attempt.ends_at - asyncio.get_running_loop().time()
+        attempt.was_sent = attempt.is_reused = attempt.is_queued = False
+        attempt.asked_at = asyncio.get_running_loop().time()
+        left_s = attempt.ends_at - attempt.asked_at
         timeout = aiohttp.ClientTimeout(
             total=max(left_s, 0.001),  # 0 would mean for ever
             connect=READY_S,
@@ -182,7 +183,16 @@ def _tracing() -> aiohttp.TraceConfig:
     async def reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
         context.trace_request_ctx.is_reused = True
 
+    async def queued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+        context.trace_request_ctx.is_queued = True
+
+    async def unqueued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+        context.trace_request_ctx.is_queued = False
+        context.trace_request_ctx.asked_at = asyncio.get_running_loop().time()
+
     tracing = aiohttp.TraceConfig()
+    tracing.on_connection_queued_start.append(queued)
+    tracing.on_connection_queued_end.append(unqueued)
     tracing.on_request_headers_sent.append(sent)
     tracing.on_connection_reuseconn.append(reused)
     return tracing
@@ -197,7 +207,8 @@ def _truthful(attempt: Attempt) -> Generator[None]:
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise CommandError(RetCode.BAD_PARAM, "not a URL of HTTP") from error
     except (aiohttp.ClientError, OSError) as error:
-        attempt.outcome = Event.FAILED
+        is_own = isinstance(error, TimeoutError) and not attempt.was_host_given_time
+        attempt.outcome = Event.GIVEN_UP if is_own else Event.FAILED
         how = "did not answer in time" if isinstance(error, TimeoutError) else "broke off"
         if not attempt.was_sent:
             how = "cannot be reached"

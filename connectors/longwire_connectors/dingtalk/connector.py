@@ -78,7 +78,7 @@ class DingTalkConnector(Connector):
             # Most accounts of a quiet day send nothing, and need none of it.
             from longwire_connectors.dingtalk.commands import RobotCommands  # noqa: PLC0415
 
-            self._commands = RobotCommands(self._options, self._memory)
+            self._commands = RobotCommands(self._options, self._memory, count=self._host.count)
         return await self._commands.call(method, params, key=key)
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,7 +10,7 @@ from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
 from longwire_connectors.dingtalk.calls import Request
 from longwire_connectors.dingtalk.errors import Answer, command_refused, command_unreadable
-from longwire_connectors.http import Http, Part, Reply
+from longwire_connectors.http import Http, Part, Reply, nobody
 from longwire_connectors.unanswered import broken_inside
 
 TOTAL_S = 10.0
@@ -32,8 +32,10 @@ class OpenApi:
     Every method raises CommandError: DEADLINE_EXCEEDED for an unknown effect, or a PLATFORM code for none.
     """
 
-    def __init__(self, *, base: str, client_id: str, client_secret: str) -> None:
-        self.http = Http()
+    def __init__(
+        self, *, base: str, client_id: str, client_secret: str, count: Callable[[str], None] = nobody
+    ) -> None:
+        self.http = Http(count)
         self._base = base
         self._old_base = old_base(base)
         self._client_id = client_id

@@ -41,7 +41,7 @@ class LarkConnector(Connector):
         """See `Connector`."""
         self._options = options
         self._host = host
-        self._api = OpenApi(options)
+        self._api = OpenApi(options, count=host.count)
         self._commands = LarkCommands(LarkApi(self._api), app_id=options.app_id)
 
     @classmethod

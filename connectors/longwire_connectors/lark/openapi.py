@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from longwire_connectors import patience
 from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
-from longwire_connectors.http import MAX_BODY_BYTES, TOTAL_S, Download, Http, Part, Reply
+from longwire_connectors.http import MAX_BODY_BYTES, TOTAL_S, Download, Http, Part, Reply, nobody
 from longwire_connectors.lark.options import LarkOptions
 from longwire_connectors.lark.refusals import LIMITED_CODES, TOKEN_CODES, UNDER_WAY_CODES, refusal_data
 from longwire_connectors.unanswered import SERVER_ERROR, broken_inside, unanswered
@@ -34,8 +34,8 @@ class OpenApi:
     for none.
     """
 
-    def __init__(self, options: LarkOptions) -> None:
-        self.http = Http()
+    def __init__(self, options: LarkOptions, *, count: Callable[[str], None] = nobody) -> None:
+        self.http = Http(count)
         self._options = options
         self._redact = Redactor((options.app_secret,))
         self._token = AccessToken(self._fetch_token)
@@ -125,6 +125,7 @@ class OpenApi:
             token = await self._token.get()
             download, refusal = await begin(token)
             if refusal is not None and _is_token_refused(refusal):
+                await stack.aclose()  # or those that wait for their second place would hold all first ones
                 download, refusal = await begin(await self._token.get(refused=token))
             if refusal is not None:
                 self._successful(refusal, is_harmless=True)
