@@ -14,6 +14,9 @@ import msgspec
 
 from longwire_protocol.errors import CommandError, RetCode
 
+RESPOND = "card.respond"
+"""The command that answers a click."""
+
 MAX_HELD = 256
 """Clicks whose acks are held at once: 100 a second for as long as one may be held. Beyond it the default is
 shown at once, so that a crowd, or a program that answers nothing, costs no memory."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from longwire_connectors.base import Connector
-from longwire_connectors.clicks import RESPOND
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.lark.media import CHUNK_BYTES, DOWNLOAD_BYTES, FILE_BYTES, IMAGE_BYTES
 from longwire_protocol.declaration import Rate, Rates, Supported
 
@@ -15,6 +16,7 @@ METHODS: Final = (
     "reaction.create",
     "reaction.delete",
     "card.update",
+    RESPOND,
     "media.upload",
     "media.download",
     "platform.call",
@@ -26,6 +28,7 @@ SUPPORTED: Final = Supported(
         "message.create": ("text", "mention", "markdown", *_MEDIA, "sticker", "card", "stream"),
         "message.update": ("text", "mention", "markdown", "image", "card"),
         "card.update": ("card", "stream"),
+        RESPOND: ("toast", "card", "data"),
         "media.upload": _MEDIA,
     },
     limits={
