@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from longwire_connectors.clickbook import RESPOND
-from longwire_connectors.lark.media import CHUNK_BYTES, DOWNLOAD_BYTES, FILE_BYTES, IMAGE_BYTES
+from longwire_connectors.lark.media import DOWNLOAD_BYTES, FILE_BYTES, IMAGE_BYTES
+from longwire_connectors.uploads import CHUNK_BYTES
 from longwire_protocol.declaration import Rate, Rates, Supported
 
 METHODS: Final = (
