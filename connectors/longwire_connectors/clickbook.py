@@ -124,5 +124,8 @@ def refusal(fate: Fate | None) -> CommandError:
             text = "the click can be answered no more; its user was shown a failure"
             return CommandError(RetCode.PLATFORM_UNREACHABLE, text)
         case _:
-            text = "event: no click with this id is held for an answer, or was of late"
+            text = (
+                "event: not a click that the account's process holds for an answer, or held of late; "
+                "one that stops shows the default, and the next process knows nothing of it"
+            )
             return CommandError(RetCode.BAD_PARAM, text)
