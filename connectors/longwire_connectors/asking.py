@@ -12,6 +12,9 @@ import msgspec
 from longwire_connectors.breaker import Event
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+FAIR_S = 3.0
+"""A host that had less than this for its answer did not fail. Ten times what Lark takes; a client with
+shorter deadlines shall not have the host left alone for everyone."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes | None = None
     parts: Sequence[Part] = ()
     total_s: float
-    is_repeatable: bool
+    is_harmless: bool
 
     @property
     def host(self) -> str:
@@ -71,7 +74,16 @@ class Attempt(msgspec.Struct):
     """Seconds, on the loop's clock."""
     was_sent: bool = False
     """Whether any of its bytes may be on the way."""
+    is_queued: bool = False
+    """Whether it waits for a place in the pool."""
+    asked_at: float = 0.0
+    """Since when the host was asked, on the loop's clock: without the wait for a place."""
     is_reused: bool = False
     """Whether it went over a connection that had been idle."""
     outcome: Event = Event.GIVEN_UP
     """As far as the host's breaker is concerned."""
+
+    @property
+    def was_host_given_time(self) -> bool:
+        """Whether a timeout says something of the host, and not of our own pool or of a short deadline."""
+        return not self.is_queued and self.ends_at - self.asked_at >= FAIR_S

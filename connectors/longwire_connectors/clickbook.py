@@ -14,6 +14,9 @@ import msgspec
 
 from longwire_protocol.errors import CommandError, RetCode
 
+RESPOND = "card.respond"
+"""The command that answers a click."""
+
 MAX_HELD = 256
 """Clicks whose acks are held at once: 100 a second for as long as one may be held. Beyond it the default is
 shown at once, so that a crowd, or a program that answers nothing, costs no memory."""
@@ -121,5 +124,8 @@ def refusal(fate: Fate | None) -> CommandError:
             text = "the click can be answered no more; its user was shown a failure"
             return CommandError(RetCode.PLATFORM_UNREACHABLE, text)
         case _:
-            text = "event: no click with this id is held for an answer, or was of late"
+            text = (
+                "event: not a click that the account's process holds for an answer, or held of late; "
+                "one that stops shows the default, and the next process knows nothing of it"
+            )
             return CommandError(RetCode.BAD_PARAM, text)

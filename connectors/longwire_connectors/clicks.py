@@ -19,9 +19,6 @@ from longwire_connectors.senders import Senders
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Event
 
-RESPOND = "card.respond"
-"""The command that answers a click."""
-
 RESPOND_WITHIN_S = 2.5
 """From a click's arrival, by default: of the platforms' 3 s (Lark's document on callbacks) a sixth is
 left for the way."""

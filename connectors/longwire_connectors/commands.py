@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from longwire_connectors.base import Connector
-from longwire_connectors.clicks import RESPOND
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
@@ -19,6 +19,9 @@ _log = logging.getLogger("longwire.child")
 _MAX_COMMANDS = 64
 """Commands under way at once; a platform's rate limit is far below. Answers to clicks go beside: they ask for
 nothing of the platform, cannot wait, and are bounded by the clicks that are held."""
+
+_MAX_FILES = 32
+"""Of them, those that move files: these take long, and must leave room for the others."""
 
 _SATURATED_RETRY_MS = 1000
 
@@ -41,19 +44,20 @@ class Commands:
         self._group = tasks
         self._connector = connector
         self._tell = tell
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        """Each with its method."""
 
     def begin(self, command: Command) -> None:
         """Start a command, or refuse it at once."""
         connector = self._connector()
         if connector is None:
             self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
-        elif len(self._under_way) >= _MAX_COMMANDS and command.method != RESPOND:
+        elif (most := self._exceeded(command.method)) is not None:
             self._tell(
                 CommandResult(
                     id=command.id,
                     retcode=RetCode.SATURATED,
-                    message=f"{_MAX_COMMANDS} commands are under way",
+                    message=f"{most} such commands are under way",
                     retryable=True,
                     retry_after_ms=_SATURATED_RETRY_MS,
                 )
@@ -61,8 +65,17 @@ class Commands:
         else:
             work = self._carry_out(connector, command)
             task = self._group.create_task(work, name=f"command {command.id}")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = command.method
+            task.add_done_callback(self._under_way.pop)
+
+    def _exceeded(self, method: str) -> int | None:
+        """Return the bound that keeps one more of these from beginning; `None` if it may."""
+        if method == RESPOND:
+            return None
+        if len(self._under_way) >= _MAX_COMMANDS:
+            return _MAX_COMMANDS
+        files = sum(_moves_file(other) for other in self._under_way.values())
+        return _MAX_FILES if _moves_file(method) and files >= _MAX_FILES else None
 
     @property
     def is_busy(self) -> bool:
@@ -118,3 +131,7 @@ class Commands:
 
     def _refuse(self, command: Command, retcode: RetCode, message: str) -> None:
         self._tell(CommandResult(id=command.id, retcode=retcode, message=message))
+
+
+def _moves_file(method: str) -> bool:
+    return method.startswith("media.")

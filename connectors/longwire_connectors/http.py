@@ -14,7 +14,7 @@ import asyncio
 import importlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ import msgspec
 
 from longwire_connectors import breaker, webcall
 from longwire_connectors.asking import NOTHING, Asked, Attempt, Part, Reply
-from longwire_connectors.breaker import Breaker, State
+from longwire_connectors.breaker import Breaker, Event, State
 from longwire_connectors.deadline import call_ends_at
 from longwire_connectors.unanswered import resting, too_long, unanswered
 from longwire_protocol.threads import in_thread
@@ -30,7 +30,7 @@ from longwire_protocol.threads import in_thread
 if TYPE_CHECKING:
     from longwire_connectors.pool import Answer, Pool
 
-__all__ = ["CHUNK_BYTES", "MAX_BODY_BYTES", "TOTAL_S", "Download", "Http", "Part", "Reply"]
+__all__ = ["CHUNK_BYTES", "MAX_BODY_BYTES", "TOTAL_S", "Download", "Http", "Part", "Reply", "nobody"]
 
 TOTAL_S = 15.0
 """For a whole call, from the wait for a place in the pool to the last byte; the Lark Node SDK's number."""
@@ -38,6 +38,9 @@ MAX_BODY_BYTES = 1024 * 1024
 """Of an answer, decompressed. Most are some hundred bytes; a page of 50 messages is some hundred thousand."""
 CHUNK_BYTES = 64 * 1024
 """The most that `Download.chunks` gives at a time."""
+MAX_TRANSFERS = 8
+"""Files on their way at once, up and down: half of the places of a host, as each may take a minute, and
+messages must not wait for them."""
 
 _log = logging.getLogger("longwire.child")
 
@@ -67,8 +70,12 @@ class Download:
         async for chunk in self._answer.chunks(CHUNK_BYTES):
             read += len(chunk)
             if read > self._max_bytes:
-                raise too_long(asked.host, max_bytes=self._max_bytes, is_repeatable=asked.is_repeatable)
+                raise too_long(asked.host, max_bytes=self._max_bytes, is_harmless=asked.is_harmless)
             yield chunk
+
+
+def nobody(_what: str) -> None:
+    """Count nothing."""
 
 
 class Http:
@@ -76,10 +83,15 @@ class Http:
 
     There is no bound of its own for those that wait for a place in the pool: whoever calls is a command of
     the child, of which there are few (`commands`), and waits within its deadline.
+
+    Args:
+        count: told of each call, each that failed by the host's fault, and each time that one is left alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[str], None] = nobody) -> None:
+        self._count = count
         self._pool: Pool | None = None
+        self._transfers = asyncio.Semaphore(MAX_TRANSFERS)
         self._opening = asyncio.Lock()
         self._breakers: OrderedDict[str, Breaker] = OrderedDict()
 
@@ -95,12 +107,12 @@ class Http:
         parts: Sequence[Part] = (),
         max_bytes: int = MAX_BODY_BYTES,
         total_s: float = TOTAL_S,
-        is_repeatable: bool = False,
+        is_harmless: bool = False,
     ) -> Reply:
         """Return the answer, whatever its status.
 
         Args:
-            method: of HTTP. GET, PUT and DELETE are asked once more where their connection breaks.
+            method: of HTTP.
             url: http or https.
             headers: besides the usual ones, which they replace.
             query: added to the URL's own.
@@ -110,11 +122,11 @@ class Http:
             max_bytes: of the answer's body, decompressed.
             total_s: for everything, waiting for a place in the pool included; less where the command that it
                 is made for must be answered before.
-            is_repeatable: it is harmless to ask twice: nothing is changed by it, or the platform knows a
-                repetition. It is asked once more where an idle connection turns out to be closed.
+            is_harmless: nothing is changed by it, or nothing that anybody notices. It is asked once more
+                where an idle connection turns out to be closed.
 
         Raises:
-            CommandError: `PLATFORM_UNREACHABLE`: it had no effect, or is repeatable. `DEADLINE_EXCEEDED`: its
+            CommandError: `PLATFORM_UNREACHABLE`: it had no effect, or is harmless. `DEADLINE_EXCEEDED`: its
                 effect is unknown. `BAD_PARAM`: not a URL of HTTP.
         """
         if json is not None:
@@ -127,9 +139,9 @@ class Http:
             data=data,
             parts=parts,
             total_s=total_s,
-            is_repeatable=is_repeatable,
+            is_harmless=is_harmless,
         )
-        async with self._asking(asked) as answer:
+        async with self._place(asked, is_file=bool(parts)), self._asking(asked) as answer:
             download = Download(answer, asked=asked, max_bytes=max_bytes)
             body = b"".join([chunk async for chunk in download.chunks()])
             return Reply(download.status, download.headers, body)
@@ -147,14 +159,12 @@ class Http:
     ) -> AsyncGenerator[Download]:
         """Enter with the head of an answer, whatever its status; the body can be read until the exit.
 
-        For what is harmless to repeat. Arguments and errors as of `call`.
+        For what is harmless. Arguments and errors as of `call`.
         """
-        asked = Asked(
-            method=method, url=url, headers=headers, query=query, total_s=total_s, is_repeatable=True
-        )
-        async with self._asking(asked) as answer:
+        asked = Asked(method=method, url=url, headers=headers, query=query, total_s=total_s, is_harmless=True)
+        async with self._place(asked, is_file=True), self._asking(asked) as answer:
             if answer.announced_bytes > max_bytes:
-                raise too_long(asked.host, max_bytes=max_bytes, is_repeatable=True)
+                raise too_long(asked.host, max_bytes=max_bytes, is_harmless=True)
             yield Download(answer, asked=asked, max_bytes=max_bytes)
 
     async def close(self) -> None:
@@ -164,11 +174,29 @@ class Http:
             await pool.close()
 
     @asynccontextmanager
+    async def _place(self, asked: Asked, *, is_file: bool) -> AsyncGenerator[None]:
+        """Wait until a file may be sent or fetched; nothing else waits for files."""
+        if not is_file:
+            yield
+            return
+        try:
+            async with asyncio.timeout_at(call_ends_at(now=_now(), total_s=asked.total_s)):
+                await self._transfers.acquire()
+        except TimeoutError as error:
+            what = f"{asked.host} could not be asked: {MAX_TRANSFERS} files were on their way"
+            raise unanswered(what, was_sent=False, is_harmless=asked.is_harmless) from error
+        try:
+            yield
+        finally:
+            self._transfers.release()
+
+    @asynccontextmanager
     async def _asking(self, asked: Asked) -> AsyncGenerator[Answer]:
         """Ask once, if the host's breaker lets it, and tell the breaker how it went."""
         attempt = Attempt(asked, ends_at=call_ends_at(now=_now(), total_s=asked.total_s))
         pool = await self._opened(asked)
         term = self._admit(asked)
+        self._count("platform_calls")
         try:
             async with pool.ask(attempt) as answer:
                 yield answer
@@ -189,7 +217,10 @@ class Http:
         before = self._breaker(asked.origin)
         after = breaker.report(before, attempt.outcome, term=term, now=_now())
         self._breakers[asked.origin] = after
+        if attempt.outcome is Event.FAILED:
+            self._count("platform_calls_failed")
         if after.state is State.OPEN and before.state is State.CLOSED:
+            self._count("host_left_alone")
             _log.warning("host_left_alone", extra={"host": asked.host, "failures": breaker.FAILURES})
         elif after.state is State.CLOSED and before.state is State.PROBING:
             _log.info("host_answers_again", extra={"host": asked.host})
@@ -209,7 +240,7 @@ class Http:
                     await in_thread(_prepare, name="http import", timeout_s=_IMPORT_S)
                 except OSError as error:  # certificates that cannot be read, or a very slow disk
                     what = f"{asked.host} could not be asked: {type(error).__name__}"
-                    raise unanswered(what, was_sent=False, is_repeatable=asked.is_repeatable) from error
+                    raise unanswered(what, was_sent=False, is_harmless=asked.is_harmless) from error
                 from longwire_connectors.pool import Pool  # noqa: PLC0415  now it is cheap
 
                 self._pool = Pool()

@@ -85,6 +85,9 @@ class Pool:
             headers={"User-Agent": webcall.USER_AGENT},
             trace_configs=[_tracing()],
         )
+        # On its own aiohttp sends every PUT and DELETE again whose connection breaks. The first one may have
+        # been done, and the second is then refused, which says that there was no effect. There is no option.
+        self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     @asynccontextmanager
     async def ask(self, attempt: Attempt) -> AsyncGenerator[Answer]:
@@ -104,14 +107,15 @@ class Pool:
         try:
             return await self._send(attempt)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
-            if not (attempt.is_reused and attempt.asked.is_repeatable) or attempt.asked.parts:
+            if not (attempt.is_reused and attempt.asked.is_harmless) or attempt.asked.parts:
                 raise
             return await self._send(attempt)
 
     async def _send(self, attempt: Attempt) -> aiohttp.ClientResponse:
         asked = attempt.asked
-        attempt.was_sent = attempt.is_reused = False
-        left_s = attempt.ends_at - asyncio.get_running_loop().time()
+        attempt.was_sent = attempt.is_reused = attempt.is_queued = False
+        attempt.asked_at = asyncio.get_running_loop().time()
+        left_s = attempt.ends_at - attempt.asked_at
         timeout = aiohttp.ClientTimeout(
             total=max(left_s, 0.001),  # 0 would mean for ever
             connect=READY_S,
@@ -179,7 +183,16 @@ def _tracing() -> aiohttp.TraceConfig:
     async def reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
         context.trace_request_ctx.is_reused = True
 
+    async def queued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+        context.trace_request_ctx.is_queued = True
+
+    async def unqueued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+        context.trace_request_ctx.is_queued = False
+        context.trace_request_ctx.asked_at = asyncio.get_running_loop().time()
+
     tracing = aiohttp.TraceConfig()
+    tracing.on_connection_queued_start.append(queued)
+    tracing.on_connection_queued_end.append(unqueued)
     tracing.on_request_headers_sent.append(sent)
     tracing.on_connection_reuseconn.append(reused)
     return tracing
@@ -194,9 +207,10 @@ def _truthful(attempt: Attempt) -> Generator[None]:
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise CommandError(RetCode.BAD_PARAM, "not a URL of HTTP") from error
     except (aiohttp.ClientError, OSError) as error:
-        attempt.outcome = Event.FAILED
+        is_own = isinstance(error, TimeoutError) and not attempt.was_host_given_time
+        attempt.outcome = Event.GIVEN_UP if is_own else Event.FAILED
         how = "did not answer in time" if isinstance(error, TimeoutError) else "broke off"
         if not attempt.was_sent:
             how = "cannot be reached"
         what = f"{asked.host} {how}: {type(error).__name__}"
-        raise unanswered(what, was_sent=attempt.was_sent, is_repeatable=asked.is_repeatable) from error
+        raise unanswered(what, was_sent=attempt.was_sent, is_harmless=asked.is_harmless) from error

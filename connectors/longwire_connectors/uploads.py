@@ -7,18 +7,21 @@ begun and forgotten goes after a while; one that does not come to its end with t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from longwire_protocol.errors import CommandError, RetCode
 
-MAX_UPLOADS = 8
+MAX_UPLOADS = 16
 """Files under way at once."""
-MAX_TOTAL_BYTES = 48 * 1024 * 1024
-"""All of them together; a child may take 256 MiB by default, and each is copied once to be sent."""
+MAX_TOTAL_BYTES = 60 * 1024 * 1024
+"""All of them together, twice Lark's largest; a child may take 256 MiB by default, and each is copied once to
+be sent."""
 IDLE_S = 60.0
-"""After so long without a piece an upload is dropped: a client sends the next one within milliseconds."""
+"""After so long without a piece an upload is dropped: a client sends the next one within milliseconds. One
+that is being sent waits for no piece, and stays."""
 CHUNK_BYTES = 2 * 1024 * 1024
 """The most of one `media.download`, and what fits well into one `media.upload`: half a client's frame."""
 
@@ -54,17 +57,21 @@ class Download(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tenant: Any = None
 
 
-class Pending(msgspec.Struct):
+P = TypeVar("P", bound=Upload)
+
+
+class Pending(msgspec.Struct, Generic[P]):
     """An upload that waits for its next piece, or has had its last one."""
 
     id: str
-    kind: Kind
-    name: str | None
+    about: P
+    """Its first piece without the bytes: what the file is."""
     used_at: float
-    data: bytearray
+    data: bytearray = msgspec.field(default_factory=bytearray)
+    is_being_sent: bool = False
 
 
-class Uploads:
+class Uploads(Generic[P]):
     """All uploads of one child.
 
     Args:
@@ -73,9 +80,9 @@ class Uploads:
 
     def __init__(self, most_bytes: Mapping[str, int]) -> None:
         self._most_bytes = most_bytes
-        self._pending: dict[str, Pending] = {}
+        self._pending: dict[str, Pending[P]] = {}
 
-    def take(self, piece: Upload, *, fresh_id: str, now: float) -> Pending:
+    def take(self, piece: P, *, fresh_id: str, now: float) -> Pending[P]:
         """Put a piece in its place and return its upload.
 
         A piece that comes again changes nothing, so a client may repeat one whose answer it missed.
@@ -97,35 +104,38 @@ class Uploads:
             upload.data += piece.data
         return upload
 
-    def drop(self, upload: Pending) -> None:
+    def drop(self, upload: Pending[P]) -> None:
         """Forget an upload."""
         self._pending.pop(upload.id, None)
 
     def expire(self, now: float) -> float | None:
         """Forget what nobody goes on with; return when to look again, `None` if nothing is left."""
-        for upload in [one for one in self._pending.values() if one.used_at + IDLE_S <= now]:
-            self.drop(upload)
-        return min((one.used_at + IDLE_S for one in self._pending.values()), default=None)
+        waiting = [one for one in self._pending.values() if not one.is_being_sent]
+        for upload in waiting:
+            if upload.used_at + IDLE_S <= now:
+                self.drop(upload)
+        return min((at for one in waiting if (at := one.used_at + IDLE_S) > now), default=None)
 
-    def _begun(self, piece: Upload, *, fresh_id: str, now: float) -> Pending:
+    def _begun(self, piece: P, *, fresh_id: str, now: float) -> Pending[P]:
         if piece.upload_id is None:
             if piece.offset:
                 raise _bad("`upload_id` is needed for what does not begin at `offset` 0")
             if len(self._pending) >= MAX_UPLOADS:
                 raise _saturated(f"{MAX_UPLOADS} uploads are under way")
-            return Pending(fresh_id, piece.kind, piece.name, now, bytearray())
+            return Pending(fresh_id, replace(piece, data=b""), now)
         upload = self._pending.get(piece.upload_id)
         if upload is None:
             raise _bad("`upload_id`: no such upload, or too long ago, or another process: begin at 0 again")
         return upload
 
-    def _check(self, upload: Pending, piece: Upload) -> None:
+    def _check(self, upload: Pending[P], piece: P) -> None:
         have, ends_at = len(upload.data), piece.offset + len(piece.data)
         if piece.offset != have and ends_at > have:
             raise _bad(f"`offset`: the next byte is {have}, not {piece.offset}")
-        if ends_at > self._most_bytes[upload.kind]:
+        kind = upload.about.kind
+        if ends_at > self._most_bytes[kind]:
             self.drop(upload)
-            raise _bad(f"`data`: the platform takes {self._most_bytes[upload.kind]} bytes of {upload.kind}")
+            raise _bad(f"`data`: the platform takes {self._most_bytes[kind]} bytes of {kind}")
         if not piece.data and not (piece.last and have):
             raise _bad("`data` is empty")
         if sum(len(one.data) for one in self._pending.values()) + len(piece.data) > MAX_TOTAL_BYTES:

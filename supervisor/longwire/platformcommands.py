@@ -17,6 +17,8 @@ from longwire_protocol.frames import CommandResult
 from longwire_protocol.messages import Request
 from longwire_protocol.methods import Course, chat_of, course
 
+ABOUT_RECEIPTS = "message.get"
+"""With a `receipt` it is ours and asks no platform, whether or not that has such a method."""
 _MAX_WAIT_MS = 600_000
 
 
@@ -66,7 +68,7 @@ class PlatformCommands:
 
     def is_about_receipt(self, request: Request) -> bool:
         """Return whether this asks what became of a command, and not for a message of the platform."""
-        return request.method == "message.get" and "receipt" in request.params
+        return request.method == ABOUT_RECEIPTS and "receipt" in request.params
 
     async def get(self, request: Request) -> dict[str, Any]:
         """Return what is known of a command.

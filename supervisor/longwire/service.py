@@ -20,7 +20,7 @@ from longwire.incidents import Incidents
 from longwire.lifecycle import State
 from longwire.logbook import Logbook, Wanted, answer
 from longwire.outbox import Outbox
-from longwire.platformcommands import PlatformCommands, data_of
+from longwire.platformcommands import ABOUT_RECEIPTS, PlatformCommands, data_of
 from longwire.probe import Checks
 from longwire.status import Status
 from longwire_protocol.errors import CommandError, RetCode
@@ -154,7 +154,7 @@ class Service:
         for account in self._realm.accounts.values():  # in other interpreters a connector may know others
             known[account.config.connector].update(account.config.methods)
         return {
-            "methods": sorted(self._methods),
+            "methods": sorted([*self._methods, ABOUT_RECEIPTS]),
             "connectors": {name: sorted(methods) for name, methods in sorted(known.items())},
             "details": {a.config.connector: a.config.supported for a in self._realm.accounts.values()},
         }

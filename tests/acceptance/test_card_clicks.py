@@ -139,3 +139,29 @@ async def test_a_child_that_is_leaving_still_shows_the_answer_to_the_click_it_go
     answered = await seen(simulator, "lark", number=1)
     assert answered.answer == {"toast": {"type": "info", "content": "saved"}}
     await longwire.until_state("bot", "stopped")
+
+
+@BOTH
+async def test_a_click_that_waits_when_its_account_is_restarted_shows_the_default_and_a_late_answer_says_why(
+    simulator: Simulator, longwire: Longwire, platform: Platform
+) -> None:
+    longwire.configure({"bot": account(simulator, platform, backoff_initial_s=0.1, card_respond_s=2.8)})
+    await longwire.start()
+    await longwire.until_online()
+    async with clicked(simulator, longwire, platform) as event:
+        before = (await longwire.account("bot"))["pid"]
+        await longwire.client.call("account.restart", account="bot")
+        shown = await seen(simulator, platform, number=1)
+
+        async def is_replaced() -> bool:
+            return (await longwire.account("bot"))["pid"] not in {None, before}
+
+        await until(is_replaced, what="another process")
+        await longwire.until_online()
+        with pytest.raises(CommandError) as caught:
+            await longwire.client.respond(event, card={})
+    default = {"toast": {"type": "info", "content": "heard"}} if platform == "lark" else None
+    assert (shown.sees, shown.answer) == ("answer", default)
+    assert (shown.after_s or 0.0) < 2.8, "it did not wait for its time"
+    assert (caught.value.retcode, caught.value.retryable) == (RetCode.BAD_PARAM, False)
+    assert "process" in caught.value.message

@@ -239,7 +239,7 @@ async def test_a_refused_token_is_renewed_once(rig: Rig) -> None:
         (429, "Throttling", RetCode.PLATFORM_LIMITED),
         (403, "Forbidden.AccessDenied.QpsLimitForApi", RetCode.PLATFORM_LIMITED),
         (400, "invalidParameter", RetCode.PLATFORM_REFUSED),
-        (400, "systemError", RetCode.PLATFORM_REFUSED),
+        (400, "systemError", RetCode.DEADLINE_EXCEEDED),
         (500, "systemError", RetCode.DEADLINE_EXCEEDED),
         (503, "ServiceUnavailable", RetCode.PLATFORM_UNREACHABLE),
     ],

@@ -258,7 +258,7 @@ async def test_after_the_request_was_sent_its_effect_is_unknown_unless_it_may_be
     async with talking(talk) as url:
         error = await refused(http, url, json={}, total_s=1.0)
         assert (error.retcode, error.retryable) == (RetCode.DEADLINE_EXCEEDED, False)
-        assert had_no_effect(await refused(http, url, json={}, total_s=1.0, is_repeatable=True))
+        assert had_no_effect(await refused(http, url, json={}, total_s=1.0, is_harmless=True))
 
 
 async def test_a_silence_in_the_answer_ends_it(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ async def test_a_silence_in_the_answer_ends_it(http: Http, monkeypatch: pytest.M
 
 async def test_an_answer_over_the_bound_is_not_read_to_its_end(http: Http, server: Server) -> None:
     server.body = b"x" * 100_000
-    error = await refused(http, server.url, "GET", max_bytes=1000, is_repeatable=True)
+    error = await refused(http, server.url, "GET", max_bytes=1000, is_harmless=True)
     assert (error.retcode, error.retryable) == (RetCode.PLATFORM_UNREACHABLE, False)
     assert len((await http.call("GET", server.url)).body) == 100_000
 
@@ -390,7 +390,7 @@ async def test_an_idle_connection_that_was_closed_is_replaced_for_what_may_be_re
 
     async with talking(answer_once) as url:
         first = await http.call("POST", url)
-        again = await http.call("POST", url, is_repeatable=True)
+        again = await http.call("POST", url, is_harmless=True)
         assert (first.body, again.body, len(connections)) == (b"ok", b"ok", 2)
         assert (await refused(http, url)).retcode == RetCode.DEADLINE_EXCEEDED
         await http.close()

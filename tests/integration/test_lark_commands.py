@@ -16,12 +16,13 @@ from fakes.lark_bench import (
     lark_host,  # noqa: F401  a fixture
     loose_ends,  # noqa: F401  a fixture
 )
-from longwire_connectors.lark import uploads
+from longwire_connectors import uploads
 from longwire_connectors.lark.bodies import STREAM_ELEMENT
 from longwire_connectors.lark.connector import LarkConnector, LarkOptions
-from longwire_connectors.lark.media import CHUNK_BYTES, IMAGE_BYTES
+from longwire_connectors.lark.media import IMAGE_BYTES
 from longwire_connectors.simulator.counters import ApiCall
 from longwire_connectors.simulator.fault_kinds import ApiError, LarkNoLimits, LarkNoRanges
+from longwire_connectors.uploads import CHUNK_BYTES
 from longwire_protocol.errors import CommandError, RetCode
 
 
@@ -281,7 +282,7 @@ async def test_an_upload_that_is_refused_or_given_up_leaves_nothing(
     assert error.data == {"platform_code": 234006, "reason": "too_large"}
     monkeypatch.setattr(uploads, "IDLE_S", 0.05)
     await call(bench, "media.upload", data=b"ab", kind="image")
-    pending = bench.connector._commands._transfers._uploads._pending
+    pending = bench.connector._commands._transfers._uploading._uploads._pending
     await bench.until(lambda: not pending)
     large = {"data": bytes(IMAGE_BYTES + 1), "kind": "image"}
     assert (await refused(bench, "media.upload", **large)).retcode == RetCode.BAD_PARAM

@@ -136,7 +136,8 @@ async def test_a_form_is_sent_again_with_a_new_token(platform: Platform) -> None
         (404, "POST", RetCode.PLATFORM_REFUSED),
         (502, "POST", RetCode.DEADLINE_EXCEEDED),
         (502, "GET", RetCode.PLATFORM_UNREACHABLE),
-        (503, "POST", RetCode.PLATFORM_UNREACHABLE),
+        (503, "POST", RetCode.DEADLINE_EXCEEDED),
+        (503, "GET", RetCode.PLATFORM_UNREACHABLE),
     ],
 )
 async def test_an_answer_of_a_gateway_says_what_it_can(

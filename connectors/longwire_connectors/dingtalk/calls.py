@@ -28,8 +28,6 @@ _NEW = re.compile(r"/v\d+\.\d+/")
 """How paths of api.dingtalk.com begin; all others are oapi.dingtalk.com's."""
 _TOKEN_PATHS = ("/v1.0/oauth2/", "/gettoken", "/sso/gettoken", "/service/", "/v1.0/gateway/")
 """What gives tokens and connections out: for the connector alone."""
-_SAFE = ("GET", "PUT", "DELETE")
-"""What has one effect however often it is asked (RFC 9110, 9.2.2)."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -39,8 +37,8 @@ class Request(msgspec.Struct, frozen=True):
     body: Json | None = None
     query: dict[str, str] = {}
     method: str = "POST"
-    is_repeatable: bool = False
-    """Whether the platform may be asked twice: nothing is changed by it, or the same as by one."""
+    is_harmless: bool = False
+    """Whether nothing is changed by it, or nothing that anybody notices; so it may be asked again at once."""
 
     @property
     def is_old(self) -> bool:
@@ -80,8 +78,8 @@ def recall(message_id: str, target: Target, *, robot_code: str) -> Request:
     body: Json = {"robotCode": robot_code, "processQueryKeys": [message_id]}
     if isinstance(target, ToGroup):
         body["openConversationId"] = target.conversation
-        return Request(f"{_GROUP}/recall", body, is_repeatable=True)
-    return Request(_RECALL_PERSON, body, is_repeatable=True)
+        return Request(f"{_GROUP}/recall", body)
+    return Request(_RECALL_PERSON, body)
 
 
 def status(message_id: str, target: Target, *, robot_code: str) -> Request:
@@ -89,8 +87,8 @@ def status(message_id: str, target: Target, *, robot_code: str) -> Request:
     named = {"robotCode": robot_code, "processQueryKey": message_id}
     if isinstance(target, ToGroup):
         body: Json = {**named, "openConversationId": target.conversation}
-        return Request(f"{_GROUP}/query", body, is_repeatable=True)
-    return Request(f"{_PERSON}/readStatus", query=named, method="GET", is_repeatable=True)
+        return Request(f"{_GROUP}/query", body, is_harmless=True)
+    return Request(f"{_PERSON}/readStatus", query=named, method="GET", is_harmless=True)
 
 
 def read_status(message_id: str, answer: Json) -> Json:
@@ -118,12 +116,12 @@ def react(params: Reaction, conversation: str, *, robot_code: str, is_added: boo
         "emotionName": emoji,
         "textEmotion": {**emotion, "backgroundId": _EMOTION_BACKGROUND},
     }
-    return Request(f"{_EMOTION}/{'reply' if is_added else 'recall'}", body, is_repeatable=True)
+    return Request(f"{_EMOTION}/{'reply' if is_added else 'recall'}", body)
 
 
 def find_file(code: str, *, robot_code: str) -> Request:
     """Return the call that tells where a file that came with a message lies for a while."""
-    return Request(_DOWNLOAD, {"robotCode": robot_code, "downloadCode": code}, is_repeatable=True)
+    return Request(_DOWNLOAD, {"robotCode": robot_code, "downloadCode": code}, is_harmless=True)
 
 
 def platform(given: Json) -> Request:
@@ -141,6 +139,4 @@ def platform(given: Json) -> Request:
     if "access_token" in params.query:
         raise bad("`query` must not hold `access_token`: the account's own is used")
     query = {name: str(v).lower() if isinstance(v, bool) else str(v) for name, v in params.query.items()}
-    return Request(
-        params.path, params.body, query, method=params.method, is_repeatable=params.method in _SAFE
-    )
+    return Request(params.path, params.body, query, method=params.method, is_harmless=params.method == "GET")

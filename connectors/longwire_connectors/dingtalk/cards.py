@@ -150,7 +150,7 @@ def stream_text(streamed: Streamed, *, guid: str) -> Request:
         "isFinalize": stream.final,
         "isError": False,
     }
-    return Request(_STREAM_PATH, body, method="PUT", is_repeatable=True)
+    return Request(_STREAM_PATH, body, method="PUT")
 
 
 def finish(streamed: Streamed) -> Request | None:
@@ -166,7 +166,7 @@ def _put(card: str, changed: Json) -> Request:
     """Return the call that changes these variables of a card and leaves the others."""
     options = {"updateCardDataByKey": True, "updatePrivateDataByKey": True}
     body = {"outTrackId": card, "userIdType": 1, **changed, "cardUpdateOptions": options}
-    return Request(_PATH, body, method="PUT", is_repeatable=True)
+    return Request(_PATH, body, method="PUT")
 
 
 def _known(fields: Json) -> Json:

@@ -32,6 +32,7 @@ from longwire_connectors.dingtalk.params import (
 from longwire_connectors.dingtalk.recent import Recent
 from longwire_connectors.dingtalk.transfers import Transfers
 from longwire_connectors.dingtalk.typist import Typist
+from longwire_connectors.http import nobody
 from longwire_protocol.errors import CommandError
 
 Carry = Callable[[Json, str | None], Awaitable[Any]]
@@ -48,11 +49,16 @@ class _Sent(msgspec.Struct, frozen=True):
 class RobotCommands:
     """The commands of one account. Used on one loop; `close` it at the end."""
 
-    def __init__(self, options: DingTalkOptions, memory: Memory) -> None:
+    def __init__(
+        self, options: DingTalkOptions, memory: Memory, *, count: Callable[[str], None] = nobody
+    ) -> None:
         self._memory = memory
         self._client_id = options.client_id
         self._api = OpenApi(
-            base=options.base, client_id=options.client_id, client_secret=options.client_secret
+            base=options.base,
+            client_id=options.client_id,
+            client_secret=options.client_secret,
+            count=count,
         )
         self._typist = Typist(self._api)
         self._transfers = Transfers(self._api, allows_http=memory.allows_http)

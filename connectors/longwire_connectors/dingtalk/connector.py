@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.clicks import RESPOND
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.dingtalk import clicks, probe, supported
 from longwire_connectors.dingtalk.memory import Memory
 from longwire_connectors.dingtalk.options import DingTalkOptions
@@ -29,7 +29,7 @@ class DingTalkConnector(Connector):
         secrets=("client_secret",),
         identity="client_id",
         extra="dingtalk",
-        methods=(*supported.METHODS, RESPOND),
+        methods=supported.METHODS,
         rates=supported.RATES,
         supported=supported.SUPPORTED,
         is_forkable=True,
@@ -78,7 +78,7 @@ class DingTalkConnector(Connector):
             # Most accounts of a quiet day send nothing, and need none of it.
             from longwire_connectors.dingtalk.commands import RobotCommands  # noqa: PLC0415
 
-            self._commands = RobotCommands(self._options, self._memory)
+            self._commands = RobotCommands(self._options, self._memory, count=self._host.count)
         return await self._commands.call(method, params, key=key)
 
     async def close(self) -> None:

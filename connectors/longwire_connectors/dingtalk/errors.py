@@ -49,8 +49,9 @@ PENALTY_S = {"130101": 600.0}
 SESSION_CODES = frozenset({"300001", "310000"})
 """What a session webhook that has ended may answer. Which of them: «Not established»; the custom robots'
 webhooks, which are older, answer these for one that is not valid."""
-BUSY_CODES = frozenset({"systemError"})
-"""Codes that mean the platform's own trouble, whatever the status (AstrBot#1628)."""
+BUSY_CODES = frozenset({"systemError", "-1"})
+"""Codes that mean the platform's own trouble, whatever the status (AstrBot#1628; -1 is «system busy» in the
+old host's global codes)."""
 
 UNKNOWN = "unknown_refusal"
 """The reason for an answer that is in no table here."""
@@ -93,6 +94,11 @@ class Answer(msgspec.Struct, frozen=True):
         """Whether it says «too fast»; nothing was done then."""
         code = self.code or ""
         return self.status == HTTP_LIMITED or code in LIMIT_CODES or code.startswith("Throttling")
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the platform failed in the middle of it, so that it may have been done."""
+        return self.status >= HTTP_SERVER_ERROR or (self.code in BUSY_CODES and not self.is_success)
 
     @property
     def is_token_refused(self) -> bool:
@@ -250,9 +256,9 @@ def command_refused(answer: Answer) -> CommandError:
     return CommandError(RetCode.PLATFORM_REFUSED, f"DingTalk refused: code {code}", data=data)
 
 
-def command_unreadable(*, is_repeatable: bool = False) -> CommandError:
+def command_unreadable(*, is_harmless: bool = False) -> CommandError:
     """Return the error for an answer that is a success but not of the documented form."""
-    return unanswered("DingTalk answered unreadably", was_sent=True, is_repeatable=is_repeatable)
+    return unanswered("DingTalk answered unreadably", was_sent=True, is_harmless=is_harmless)
 
 
 def is_session_over(error: CommandError) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,8 +10,8 @@ from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
 from longwire_connectors.dingtalk.calls import Request
 from longwire_connectors.dingtalk.errors import Answer, command_refused, command_unreadable
-from longwire_connectors.http import Http, Part, Reply
-from longwire_connectors.unanswered import SERVER_ERROR, broken_inside
+from longwire_connectors.http import Http, Part, Reply, nobody
+from longwire_connectors.unanswered import broken_inside
 
 TOTAL_S = 10.0
 """For a whole request; the SDK's own figure from 0.24.4 on (`HTTP_TIMEOUT_SECONDS`)."""
@@ -32,8 +32,10 @@ class OpenApi:
     Every method raises CommandError: DEADLINE_EXCEEDED for an unknown effect, or a PLATFORM code for none.
     """
 
-    def __init__(self, *, base: str, client_id: str, client_secret: str) -> None:
-        self.http = Http()
+    def __init__(
+        self, *, base: str, client_id: str, client_secret: str, count: Callable[[str], None] = nobody
+    ) -> None:
+        self.http = Http(count)
         self._base = base
         self._old_base = old_base(base)
         self._client_id = client_id
@@ -43,7 +45,7 @@ class OpenApi:
     async def post_webhook(self, url: str, body: Json) -> None:
         """Post a message to a session webhook, which answers `errcode` 0 for success."""
         reply = await self.http.call("POST", url, headers=_ACCEPT, json=body, total_s=TOTAL_S)
-        if "errcode" not in _successful(reply, is_repeatable=False):
+        if "errcode" not in _successful(reply, is_harmless=False):
             raise command_unreadable()
 
     async def call(self, request: Request, *, parts: Sequence[Part] = ()) -> Json:
@@ -54,7 +56,7 @@ class OpenApi:
             query=request.query,
             body=request.body,
             parts=parts,
-            is_repeatable=request.is_repeatable,
+            is_harmless=request.is_harmless,
             is_old=request.is_old,
         )
 
@@ -66,7 +68,7 @@ class OpenApi:
         query: Mapping[str, str] = NOTHING,
         body: Any = None,
         parts: Sequence[Part] = (),
-        is_repeatable: bool | None = None,
+        is_harmless: bool | None = None,
         is_old: bool = False,
     ) -> Json:
         """Make a call with the app's token, and once more with a new one if DingTalk refuses that.
@@ -77,13 +79,13 @@ class OpenApi:
             query: of the URL.
             body: sent as JSON; or
             parts: sent as a multipart form, of texts and bytes.
-            is_repeatable: it changes nothing; by default, whether it is a GET.
+            is_harmless: as of `Http.call`; by default, whether it is a GET.
             is_old: it is oapi.dingtalk.com's, which takes the token in the query.
 
         Returns:
             The answer; an empty map where it has no body.
         """
-        is_harmless = method == "GET" if is_repeatable is None else is_repeatable
+        is_harmless = method == "GET" if is_harmless is None else is_harmless
 
         async def ask(token: str) -> Reply:
             return await self.http.call(
@@ -94,14 +96,14 @@ class OpenApi:
                 json=body,
                 parts=parts,
                 total_s=UPLOAD_S if parts else TOTAL_S,
-                is_repeatable=is_harmless,
+                is_harmless=is_harmless,
             )
 
         token = await self._token.get()
         reply = await ask(token)
         if _judged(reply).is_token_refused:
             reply = await ask(await self._token.get(refused=token))
-        return _successful(reply, is_repeatable=is_harmless)
+        return _successful(reply, is_harmless=is_harmless)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,13 +113,13 @@ class OpenApi:
         credentials = {"appKey": self._client_id, "appSecret": self._client_secret}
         url = self._base + _TOKEN_PATH
         reply = await self.http.call(
-            "POST", url, headers=_ACCEPT, json=credentials, total_s=TOTAL_S, is_repeatable=True
+            "POST", url, headers=_ACCEPT, json=credentials, total_s=TOTAL_S, is_harmless=True
         )
-        match _successful(reply, is_repeatable=True):
+        match _successful(reply, is_harmless=True):
             case {"accessToken": str(token), "expireIn": int(life_s) | float(life_s)} if token:
                 return token, float(life_s)
             case _:
-                raise command_unreadable(is_repeatable=True)
+                raise command_unreadable(is_harmless=True)
 
 
 def old_base(base: str) -> str:
@@ -128,25 +130,24 @@ def old_base(base: str) -> str:
     return urlunsplit(parts._replace(netloc=f"o{parts.netloc}"))
 
 
-def _successful(reply: Reply, *, is_repeatable: bool) -> Json:
+def _successful(reply: Reply, *, is_harmless: bool) -> Json:
     """Return what was answered, or raise what it means that it is none, or a refusal."""
     answer = _judged(reply)
     if answer.is_limit:
         raise command_refused(answer)
-    if reply.status >= SERVER_ERROR:
-        code = answer.code or str(reply.status)
+    if answer.is_broken:
         raise broken_inside(
-            f"DingTalk failed: code {code}",
+            f"DingTalk failed: code {answer.code or reply.status}",
             status=reply.status,
-            is_repeatable=is_repeatable,
+            is_harmless=is_harmless,
             wait_s=answer.retry_after_s,
-            platform_code=code,
+            platform_code=answer.code,
         )
     if not answer.is_success:
         raise command_refused(answer)
     told = reply.json() if reply.body else {}
     if told is None:
-        raise command_unreadable(is_repeatable=is_repeatable)
+        raise command_unreadable(is_harmless=is_harmless)
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.uploads import CHUNK_BYTES
 from longwire_protocol.declaration import Rate, Rates, Supported
 
@@ -16,6 +17,7 @@ METHODS = (
     "reaction.create",
     "reaction.delete",
     "card.update",
+    RESPOND,
     "media.upload",
     "media.download",
     "platform.call",
@@ -41,6 +43,7 @@ SUPPORTED = Supported(
             "stream",
         ),
         "card.update": ("card", "stream"),
+        RESPOND: ("card", "data"),
         "media.upload": tuple(MOST_BYTES),
     },
     limits={**{f"{kind}_bytes": most for kind, most in MOST_BYTES.items()}, "chunk_bytes": CHUNK_BYTES},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import uuid
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
@@ -18,8 +16,8 @@ from longwire_connectors.dingtalk.supported import MOST_BYTES
 from longwire_connectors.dingtalk.webhooks import is_usable
 from longwire_connectors.http import Part
 from longwire_connectors.unanswered import SERVER_ERROR, unanswered
-from longwire_connectors.uploads import Download, Pending, Upload, Uploads
-from longwire_protocol.errors import CommandError
+from longwire_connectors.uploading import Uploading
+from longwire_connectors.uploads import Download, Pending, Upload
 
 DOWNLOAD_BYTES = 512 * 1024 * 1024
 """The longest file that is read to its end; people send large ones."""
@@ -45,34 +43,11 @@ class Transfers:
     def __init__(self, api: OpenApi, *, allows_http: bool) -> None:
         self._api = api
         self._allows_http = allows_http
-        self._uploads = Uploads(MOST_BYTES)
-        self._alarm: asyncio.TimerHandle | None = None
+        self._uploading = Uploading[Upload](MOST_BYTES, self._send)
 
     async def upload(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Take a piece; with the last one give the whole to the platform.
-
-        Returns:
-            `{upload_id, offset}`, where the next piece begins; at the end `{id, kind, name, size}`.
-
-        Raises:
-            CommandError: `BAD_PARAM`, `SATURATED`, or what the platform said. After one that is `retryable`
-                the last piece may be sent again.
-        """
-        piece = read(given, Upload)
-        upload = self._uploads.take(piece, fresh_id=str(uuid.uuid4()), now=_now())
-        self._look_again()
-        if not piece.last:
-            return {"upload_id": upload.id, "offset": len(upload.data)}
-        is_kept = False
-        try:
-            file_id = await self._send(upload)
-        except CommandError as error:
-            is_kept = error.retryable and piece.upload_id is not None  # else nobody knows its id
-            raise
-        finally:
-            if not is_kept:
-                self._uploads.drop(upload)
-        return {"id": file_id, "kind": upload.kind, "name": upload.name, "size": len(upload.data)}
+        """Take a piece; see `Uploading.take`."""
+        return await self._uploading.take(read(given, Upload))
 
     async def download(self, given: dict[str, Any], *, robot_code: str) -> dict[str, Any]:
         """Return a part of a file that came with a message: `{data, offset, size, last, mime}`.
@@ -87,24 +62,24 @@ class Transfers:
         found = await self._api.call(calls.find_file(code, robot_code=robot_code))
         url = found.get("downloadUrl")
         if not isinstance(url, str) or not is_usable(url, allows_http=self._allows_http):
-            raise command_unreadable(is_repeatable=True)
+            raise command_unreadable(is_harmless=True)
         return await self._fetch(url, asked)
 
     def close(self) -> None:
-        """Forget everything."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        """Look after nothing any more."""
+        self._uploading.close()
 
-    async def _send(self, upload: Pending) -> str:
-        kind = _TYPES.get(upload.kind, upload.kind)
+    async def _send(self, upload: Pending[Upload]) -> str:
+        about = upload.about
+        kind = _TYPES.get(about.kind, about.kind)
         # Asked twice, a second copy lies at the platform that nobody names: no harm is done.
-        request = Request(_PATH, query={"type": kind}, is_repeatable=True)
-        name = upload.name or _NAMES[upload.kind]
+        request = Request(_PATH, query={"type": kind}, is_harmless=True)
+        name = about.name or _NAMES[about.kind]
         parts = (Part("type", kind), Part("media", bytes(upload.data), filename=name))
         answer = await self._api.call(request, parts=parts)
         file_id = answer.get("media_id")
         if not isinstance(file_id, str) or not file_id:
-            raise command_unreadable(is_repeatable=True)
+            raise command_unreadable(is_harmless=True)
         return file_id
 
     async def _fetch(self, url: str, asked: Download) -> dict[str, Any]:
@@ -116,7 +91,7 @@ class Transfers:
             if answer.status == _HTTP_BEYOND:
                 return {"data": b"", "offset": asked.offset, "size": None, "last": True, "mime": None}
             if answer.status >= SERVER_ERROR:
-                raise unanswered("the file's host failed", was_sent=True, is_repeatable=True)
+                raise unanswered("the file's host failed", was_sent=True, is_harmless=True)
             if answer.status not in {HTTP_OK, _HTTP_PARTIAL}:
                 raise command_refused(Answer(answer.status, b""))
             first, size = place_of(answer.headers, is_partial=answer.status == _HTTP_PARTIAL)
@@ -136,14 +111,6 @@ class Transfers:
             "mime": answer.headers.get("Content-Type"),
         }
 
-    def _look_again(self) -> None:
-        """Have what is forgotten by its client go by itself."""
-        self.close()
-        now = _now()
-        next_at = self._uploads.expire(now)
-        if next_at is not None:
-            self._alarm = asyncio.get_running_loop().call_later(next_at - now, self._look_again)
-
 
 def place_of(headers: Mapping[str, str], *, is_partial: bool) -> tuple[int, int | None]:
     """Return where an answer's body begins within the file, and how long that is if the answer says it."""
@@ -152,7 +119,3 @@ def place_of(headers: Mapping[str, str], *, is_partial: bool) -> tuple[int, int 
         return (int(found["first"]), int(found["size"])) if found else (0, None)
     length = headers.get("Content-Length", "")
     return 0, int(length) if length.isascii() and length.isdigit() else None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

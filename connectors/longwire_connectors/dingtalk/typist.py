@@ -10,6 +10,7 @@ from longwire_connectors.dingtalk.cards import Streamed
 from longwire_connectors.dingtalk.openapi import OpenApi
 from longwire_connectors.dingtalk.recent import Recent
 from longwire_connectors.dingtalk.streaming import LIMITED_S, PACE_S, Card
+from longwire_connectors.unanswered import half_done
 from longwire_protocol.errors import CommandError, RetCode
 
 
@@ -32,13 +33,15 @@ class Typist:
         self._cards.put(streamed.card, card)
         number = card.arrive(is_final=is_final)
         await self._tell()
+        is_shown = False
         while await self._has_turn(card, number, is_final=is_final):
             try:
                 await self._api.call(cards.stream_text(streamed, guid=uuid.uuid4().hex))
+                is_shown = True
                 await self._finish(streamed)
             except CommandError as error:
                 if error.retcode != RetCode.PLATFORM_LIMITED:
-                    raise
+                    raise (half_done(error) if is_shown else error) from error
                 card.next_at = _now() + max(LIMITED_S, (error.retry_after_ms or 0) / 1000)
             else:
                 return True

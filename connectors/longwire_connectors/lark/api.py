@@ -63,7 +63,7 @@ class LarkApi:
             request.path,
             query=request.query,
             body=request.body,
-            is_repeatable=request.is_repeatable,
+            is_harmless=request.is_harmless,
         )
 
     async def upload(self, path: str, fields: Mapping[str, str], *, name: str, data: bytes) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class LarkApi:
         parts = [Part(field, value) for field, value in fields.items()]
         file_name = fields.get("file_name", name)
         parts.append(Part(name, data, filename=file_name, content_type="application/octet-stream"))
-        return await self._openapi.request("POST", path, parts=parts, total_s=UPLOAD_S, is_repeatable=True)
+        return await self._openapi.request("POST", path, parts=parts, total_s=UPLOAD_S, is_harmless=True)
 
     async def fetch(self, asked: Download) -> Fetched:
         """See `Api.fetch`."""
@@ -95,7 +95,7 @@ class LarkApi:
 
 def unreadable(what: str) -> CommandError:
     """Return the error for a success that lacks what was asked for."""
-    return unanswered(f"Lark's answer has no {what}", was_sent=True, is_repeatable=False)
+    return unanswered(f"Lark's answer has no {what}", was_sent=True, is_harmless=False)
 
 
 async def _take(chunks: AsyncIterator[bytes], *, skip: int, most: int) -> bytes:

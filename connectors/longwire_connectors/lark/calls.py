@@ -89,28 +89,28 @@ def update(given: Given) -> Request:
     body = body_of(params)
     path = f"/im/v1/messages/{path_id(params.message_id, 'message_id')}"
     if body.kind == "interactive":
-        return Request(path, body={"content": body.encoded["content"]}, method="PATCH", is_repeatable=True)
+        return Request(path, body={"content": body.encoded["content"]}, method="PATCH")
     if body.kind not in _EDITABLE:
         raise CommandError(RetCode.UNSUPPORTED, "Lark edits texts, posts and cards; send the file anew")
-    return Request(path, body=dict(body.encoded), method="PUT", is_repeatable=True)
+    return Request(path, body=dict(body.encoded), method="PUT")
 
 
 def delete(given: Given) -> Request:
     """Return the call for `message.delete`."""
-    return Request(_message(given), method="DELETE", is_repeatable=True)
+    return Request(_message(given), method="DELETE")
 
 
 def get(given: Given) -> Request:
     """Return the call for `message.get`."""
-    return Request(_message(given), method="GET", is_repeatable=True)
+    return Request(_message(given), method="GET", is_harmless=True)
 
 
 def add_reaction(given: Given) -> Request:
-    """Return the call for `reaction.create`. One app has each emoji once on a message: it is repeatable."""
+    """Return the call for `reaction.create`. One app has each emoji once on a message."""
     params = read_params(given, _Reaction)
     require(params.emoji, "emoji")
     body = {"reaction_type": {"emoji_type": params.emoji}}
-    return Request(_reactions(params.message_id), body=body, is_repeatable=True)
+    return Request(_reactions(params.message_id), body=body)
 
 
 def read_unreaction(given: Given) -> tuple[str, str | None, str | None]:
@@ -125,13 +125,13 @@ def list_reactions(message_id: str, *, emoji: str, page_token: str | None) -> Re
     query = {"reaction_type": emoji, "page_size": str(PAGE_SIZE)}
     if page_token is not None:
         query["page_token"] = page_token
-    return Request(_reactions(message_id), query, method="GET", is_repeatable=True)
+    return Request(_reactions(message_id), query, method="GET", is_harmless=True)
 
 
 def remove_reaction(message_id: str, reaction_id: str) -> Request:
     """Return the call that takes a reaction back."""
     path = f"{_reactions(message_id)}/{path_id(reaction_id, 'reaction_id')}"
-    return Request(path, method="DELETE", is_repeatable=True)
+    return Request(path, method="DELETE")
 
 
 def update_card(given: Given) -> Request | Streamed:
@@ -149,7 +149,7 @@ def update_card(given: Given) -> Request | Streamed:
 def find_card(message_id: str) -> Request:
     """Return the call for the card that a message shows."""
     body = {"message_id": path_id(message_id, "message_id")}
-    return Request("/cardkit/v1/cards/id_convert", body=body, is_repeatable=True)
+    return Request("/cardkit/v1/cards/id_convert", body=body, is_harmless=True)
 
 
 def stream_text(card_id: str, stream: Stream, *, sequence: int, key: str) -> Request:
@@ -159,7 +159,6 @@ def stream_text(card_id: str, stream: Stream, *, sequence: int, key: str) -> Req
         f"/cardkit/v1/cards/{path_id(card_id, 'card_id')}/elements/{element}/content",
         body={"content": stream.text, "sequence": sequence, "uuid": key},
         method="PUT",
-        is_repeatable=True,
     )
 
 
@@ -170,7 +169,6 @@ def end_stream(card_id: str, *, sequence: int, key: str) -> Request:
         f"/cardkit/v1/cards/{path_id(card_id, 'card_id')}/settings",
         body={"settings": settings, "sequence": sequence, "uuid": key},
         method="PATCH",
-        is_repeatable=True,
     )
 
 
@@ -185,7 +183,7 @@ def platform(given: Given) -> Request:
         raise bad("`path` must be a path below /open-apis, as /im/v1/chats, and not one of /auth")
     query = {name: _query_value(value) for name, value in params.query.items()}
     return Request(
-        found["path"], query, params.body, method=params.method, is_repeatable=params.method == "GET"
+        found["path"], query, params.body, method=params.method, is_harmless=params.method == "GET"
     )
 
 

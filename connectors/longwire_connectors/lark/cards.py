@@ -12,8 +12,9 @@ from typing import Any
 from longwire_connectors.lark import calls
 from longwire_connectors.lark.api import Api, unreadable
 from longwire_connectors.lark.calls import Streamed
-from longwire_connectors.lark.refusals import OVERTAKEN, code_of
+from longwire_connectors.lark.refusals import OVERTAKEN, STREAM_CLOSED, code_of
 from longwire_connectors.lark.streaming import PACE_S, Card
+from longwire_connectors.unanswered import half_done
 from longwire_protocol.errors import CommandError, RetCode
 
 _MAX_CARDS = 512
@@ -59,23 +60,31 @@ class Cards:
 
     async def _show(self, writing: _Writing, asked: Streamed, *, key: str) -> None:
         card_id = await self._card_id(writing, asked)
-        card, stream = writing.card, asked.stream
+        card, stream, is_shown = writing.card, asked.stream, False
         for tries in itertools.count(1):
             sequence = card.next_sequence(time.time())
             try:
                 await self._api.ask(calls.stream_text(card_id, stream, sequence=sequence, key=key))
+                is_shown = True
                 if stream.final:
-                    sequence = card.next_sequence(time.time())
-                    await self._api.ask(calls.end_stream(card_id, sequence=sequence, key=f"{key}-end"))
+                    await self._end(card_id, card, key=key)
             except CommandError as error:
                 wait_s = (error.retry_after_ms or 0) / 1000
                 card.shown(_now(), again_after_s=max(PACE_S, wait_s))
                 if not _is_worth_another_try(error, is_final=stream.final, tries=tries):
-                    raise
+                    raise (half_done(error) if is_shown else error) from error
                 await asyncio.sleep(card.wait_s(_now()))  # within the command's deadline
             else:
                 card.shown(_now())
                 return
+
+    async def _end(self, card_id: str, card: Card, *, key: str) -> None:
+        sequence = card.next_sequence(time.time())
+        try:
+            await self._api.ask(calls.end_stream(card_id, sequence=sequence, key=f"{key}-end"))
+        except CommandError as error:
+            if code_of(error) != STREAM_CLOSED:  # which it was to be
+                raise
 
     async def _card_id(self, writing: _Writing, asked: Streamed) -> str:
         if writing.card_id is None:

@@ -88,7 +88,7 @@ class LarkCommands:
         found = reaction_id or await self._own_reaction(message_id, emoji=emoji or "")
         if found is None:  # gone already, as after a first try whose answer was lost
             return {}
-        await self._api.ask(calls.remove_reaction(message_id, found))
+        await self._unless(calls.remove_reaction(message_id, found), code=refusals.NO_REACTION)
         return {"reaction_id": found}
 
     async def _own_reaction(self, message_id: str, *, emoji: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from longwire_connectors import webcall
 from longwire_connectors.base import Connector, Declaration, Host, Link
-from longwire_connectors.clicks import RESPOND
+from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.lark import clicks, probe, sdk
 from longwire_connectors.lark.api import LarkApi
 from longwire_connectors.lark.commands import LarkCommands
@@ -29,7 +29,7 @@ class LarkConnector(Connector):
         secrets=("app_secret",),
         identity="app_id",
         extra="lark",
-        methods=(*METHODS, RESPOND),
+        methods=METHODS,
         is_forkable=True,
         repeat_window_s=REPEAT_WINDOW_S,
         rates=RATES,
@@ -41,7 +41,7 @@ class LarkConnector(Connector):
         """See `Connector`."""
         self._options = options
         self._host = host
-        self._api = OpenApi(options)
+        self._api = OpenApi(options, count=host.count)
         self._commands = LarkCommands(LarkApi(self._api), app_id=options.app_id)
 
     @classmethod

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
-from longwire_connectors.lark.bodies import bad
-from longwire_connectors.lark.outgoing import Request, path_id, read_params
+from longwire_connectors import uploads
+from longwire_connectors.lark.outgoing import Request, path_id
+from longwire_connectors.uploads import CHUNK_BYTES, Kind, Natural
 
 MIB = 1024 * 1024
-CHUNK_BYTES = 2 * MIB
-"""The most of one `media.download`, and what fits well into one `media.upload`: half a client's frame."""
 IMAGE_BYTES = 10 * MIB
 FILE_BYTES = 30 * MIB
 """What Lark takes; it takes no empty ones."""
+MOST_BYTES: Mapping[str, int] = {
+    "image": IMAGE_BYTES,
+    "file": FILE_BYTES,
+    "audio": FILE_BYTES,
+    "video": FILE_BYTES,
+}
 DOWNLOAD_BYTES = 100 * MIB
 """What Lark gives out."""
 _TYPES = {
@@ -36,22 +41,11 @@ _TYPES = {
 """`file_type` by the name's end; all else is a `stream`."""
 _RANGE = re.compile(r"bytes (?P<first>\d{1,15})-\d{1,15}/(?P<size>\d{1,15})", re.ASCII)
 
-Kind = Literal["image", "file", "audio", "video"]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
 
+class Upload(uploads.Upload, forbid_unknown_fields=True, kw_only=True):
+    """The parameters of `media.upload`; Lark wants to be told how long sound and film last."""
 
-class Upload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A chunk; the first one says of what."""
-
-    data: bytes
-    offset: Natural = 0
-    upload_id: str | None = None
-    last: bool = False
-    kind: Kind = "file"
-    name: str | None = None
     duration_ms: Natural | None = None
-    account: Any = None
-    tenant: Any = None
 
 
 class Download(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -71,25 +65,6 @@ class Slice(msgspec.Struct, frozen=True):
 
     first: int
     size: int | None
-
-
-def read_upload(given: dict[str, Any]) -> Upload:
-    """Return a chunk.
-
-    Raises:
-        CommandError: BAD_PARAM. Likewise the others below.
-    """
-    chunk = read_params(given, Upload)
-    if chunk.upload_id is None and chunk.offset != 0:
-        raise bad("`upload_id` is needed for what does not begin at `offset` 0")
-    if not chunk.data and not chunk.last:
-        raise bad("`data` is empty")
-    return chunk
-
-
-def most_bytes(kind: Kind) -> int:
-    """Return how large such a thing may be on Lark."""
-    return IMAGE_BYTES if kind == "image" else FILE_BYTES
 
 
 def upload_form(kind: Kind, *, name: str | None, duration_ms: int | None) -> tuple[str, dict[str, str]]:
@@ -113,7 +88,7 @@ def download_request(asked: Download) -> Request:
         f"{path}/{path_id(asked.resource, 'resource')}",
         {"type": "image" if is_image else "file"},
         method="GET",
-        is_repeatable=True,
+        is_harmless=True,
     )
 
 

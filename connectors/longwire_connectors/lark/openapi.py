@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from longwire_connectors import patience
 from longwire_connectors.access_token import AccessToken
 from longwire_connectors.asking import NOTHING
-from longwire_connectors.http import MAX_BODY_BYTES, TOTAL_S, Download, Http, Part, Reply
+from longwire_connectors.http import MAX_BODY_BYTES, TOTAL_S, Download, Http, Part, Reply, nobody
 from longwire_connectors.lark.options import LarkOptions
-from longwire_connectors.lark.refusals import LIMITED_CODES, TOKEN_CODES, refusal_data
+from longwire_connectors.lark.refusals import LIMITED_CODES, TOKEN_CODES, UNDER_WAY_CODES, refusal_data
 from longwire_connectors.unanswered import SERVER_ERROR, broken_inside, unanswered
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.redaction import Redactor
 
 DEFAULT_LIMIT_S = 1.0
 """To wait where the platform limits and does not say for how long; its limits count per second or minute."""
+UNDER_WAY_MS = 1000
+"""Until what is under way at the platform is asked for again; it answers within 0.3 s."""
 TOO_MANY_REQUESTS = 429
 
 _NOT_A_SUCCESS = 300
@@ -32,8 +34,8 @@ class OpenApi:
     for none.
     """
 
-    def __init__(self, options: LarkOptions) -> None:
-        self.http = Http()
+    def __init__(self, options: LarkOptions, *, count: Callable[[str], None] = nobody) -> None:
+        self.http = Http(count)
         self._options = options
         self._redact = Redactor((options.app_secret,))
         self._token = AccessToken(self._fetch_token)
@@ -48,7 +50,7 @@ class OpenApi:
         parts: Sequence[Part] = (),
         max_bytes: int = MAX_BODY_BYTES,
         total_s: float = TOTAL_S,
-        is_repeatable: bool | None = None,
+        is_harmless: bool | None = None,
     ) -> dict[str, Any]:
         """Make a call with the app's token, and once more with a new one if the platform refuses that.
 
@@ -60,12 +62,12 @@ class OpenApi:
             parts: sent as a multipart form, of texts and bytes.
             max_bytes: of the answer.
             total_s: as of `Http.call`, for each of its calls.
-            is_repeatable: it changes nothing; by default, whether it is a GET.
+            is_harmless: as of `Http.call`; by default, whether it is a GET.
 
         Returns:
             The whole answer, whose `code` is 0; what was asked for is mostly in its `data`.
         """
-        is_harmless = method == "GET" if is_repeatable is None else is_repeatable
+        is_harmless = method == "GET" if is_harmless is None else is_harmless
 
         async def ask(token: str) -> Reply:
             return await self.http.call(
@@ -77,14 +79,14 @@ class OpenApi:
                 parts=parts,
                 max_bytes=max_bytes,
                 total_s=total_s,
-                is_repeatable=is_harmless,
+                is_harmless=is_harmless,
             )
 
         token = await self._token.get()
         reply = await ask(token)
         if _is_token_refused(reply):
             reply = await ask(await self._token.get(refused=token))
-        return self._successful(reply, is_repeatable=is_harmless)
+        return self._successful(reply, is_harmless=is_harmless)
 
     @asynccontextmanager
     async def download(
@@ -123,9 +125,10 @@ class OpenApi:
             token = await self._token.get()
             download, refusal = await begin(token)
             if refusal is not None and _is_token_refused(refusal):
+                await stack.aclose()  # or those that wait for their second place would hold all first ones
                 download, refusal = await begin(await self._token.get(refused=token))
             if refusal is not None:
-                self._successful(refusal, is_repeatable=True)
+                self._successful(refusal, is_harmless=True)
             yield download
 
     async def close(self) -> None:
@@ -134,17 +137,17 @@ class OpenApi:
 
     async def _fetch_token(self) -> tuple[str, float]:
         body = {"app_id": self._options.app_id, "app_secret": self._options.app_secret}
-        reply = await self.http.call("POST", self._url(_TOKEN_PATH), json=body, is_repeatable=True)
-        match self._successful(reply, is_repeatable=True):
+        reply = await self.http.call("POST", self._url(_TOKEN_PATH), json=body, is_harmless=True)
+        match self._successful(reply, is_harmless=True):
             case {"tenant_access_token": str(token), "expire": int(life_s) | float(life_s)} if token:
                 return token, float(life_s)
             case _:
-                raise unanswered("Lark's answer has no token", was_sent=True, is_repeatable=True)
+                raise unanswered("Lark's answer has no token", was_sent=True, is_harmless=True)
 
     def _url(self, path: str) -> str:
         return f"{self._options.base}/open-apis{path}"
 
-    def _successful(self, reply: Reply, *, is_repeatable: bool) -> dict[str, Any]:
+    def _successful(self, reply: Reply, *, is_harmless: bool) -> dict[str, Any]:
         """Return the answer, or raise what it means that it is none, or a refusal."""
         answer = reply.json() or {}
         code = answer.get("code")
@@ -152,7 +155,7 @@ class OpenApi:
             raise broken_inside(
                 self._refused(code, answer),
                 status=reply.status,
-                is_repeatable=is_repeatable,
+                is_harmless=is_harmless,
                 wait_s=_asked_s(reply.headers),
                 platform_code=code,
             )
@@ -161,10 +164,12 @@ class OpenApi:
         if reply.status == TOO_MANY_REQUESTS or code in LIMITED_CODES:
             wait_ms = retry_after_ms(reply.headers)
             raise self._refusal(RetCode.PLATFORM_LIMITED, code, answer, wait_ms=wait_ms)
+        if code in UNDER_WAY_CODES:
+            raise self._refusal(RetCode.PLATFORM_REFUSED, code, answer, wait_ms=UNDER_WAY_MS)
         if isinstance(code, int) or reply.status >= _NOT_A_SUCCESS:
             code = code or reply.status
             raise self._refusal(RetCode.PLATFORM_REFUSED, code, answer)
-        raise unanswered("Lark's answer cannot be read", was_sent=True, is_repeatable=is_repeatable)
+        raise unanswered("Lark's answer cannot be read", was_sent=True, is_harmless=is_harmless)
 
     def _refusal(
         self, retcode: RetCode, code: object, answer: dict[str, Any], *, wait_ms: int | None = None

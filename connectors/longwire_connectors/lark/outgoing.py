@@ -21,8 +21,8 @@ class Request(msgspec.Struct, frozen=True):
     query: dict[str, str] = {}
     body: dict[str, Any] | None = None
     method: str = "POST"
-    is_repeatable: bool = False
-    """Whether the platform may be asked twice: nothing is changed by it, or the same as by one."""
+    is_harmless: bool = False
+    """Whether nothing is changed by it, or nothing that anybody notices; so it may be asked again at once."""
 
 
 class _Target(msgspec.Struct):

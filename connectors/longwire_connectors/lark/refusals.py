@@ -13,6 +13,12 @@ CHAT_LIMITED: Final = 230020
 LIMITED_CODES: Final = frozenset({99991400, CHAT_LIMITED, 11232})
 """Of the gateway, of one chat or message, of the tenant's messages (`docs/platforms.md` 1.6)."""
 RECALLED: Final = 230011
+NO_REACTION: Final = 231011
+UNDER_WAY_CODES: Final = frozenset({230049, 231015})
+"""«The message is being sent» of one with the same `uuid`, and «repeated request is processing» of a
+reaction: the first try, whose answer was lost, is not over yet. The second is in the documents of
+message-reaction; the first is not established."""
+STREAM_CLOSED: Final = 300309
 OVERTAKEN: Final = 300317
 
 REASONS: Final[Mapping[int, str]] = {
@@ -26,11 +32,12 @@ REASONS: Final[Mapping[int, str]] = {
     230072: "edited_too_often",  # 20 times
     230110: "message_deleted",
     231003: "message_not_found",
+    NO_REACTION: "reaction_not_found",
     234006: "too_large",  # over 10 or 30 MB
     234010: "empty",
     234043: "resource_not_given_out",  # of cards and merged messages
     300301: "element_not_unique",
-    300309: "stream_closed",  # by its end, or ten minutes after its begin
+    STREAM_CLOSED: "stream_closed",  # by its end, or ten minutes after its begin
     OVERTAKEN: "overtaken",  # a later `sequence` was there before
     99991672: "permission_denied",  # the app lacks a scope
 }

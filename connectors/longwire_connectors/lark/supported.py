@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from longwire_connectors.lark.media import CHUNK_BYTES, DOWNLOAD_BYTES, FILE_BYTES, IMAGE_BYTES
+from longwire_connectors.clickbook import RESPOND
+from longwire_connectors.lark.media import DOWNLOAD_BYTES, FILE_BYTES, IMAGE_BYTES
+from longwire_connectors.uploads import CHUNK_BYTES
 from longwire_protocol.declaration import Rate, Rates, Supported
 
 METHODS: Final = (
@@ -15,6 +17,7 @@ METHODS: Final = (
     "reaction.create",
     "reaction.delete",
     "card.update",
+    RESPOND,
     "media.upload",
     "media.download",
     "platform.call",
@@ -26,6 +29,7 @@ SUPPORTED: Final = Supported(
         "message.create": ("text", "mention", "markdown", *_MEDIA, "sticker", "card", "stream"),
         "message.update": ("text", "mention", "markdown", "image", "card"),
         "card.update": ("card", "stream"),
+        RESPOND: ("toast", "card", "data"),
         "media.upload": _MEDIA,
     },
     limits={

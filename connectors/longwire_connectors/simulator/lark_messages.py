@@ -15,8 +15,8 @@ __all__ = ["LarkMessages"]
 
 MAX_EDITS = 20
 EDITED_TOO_OFTEN = 230072
-NO_REACTION = 231007
-"""A reaction that is not there, or another's. Not established."""
+NOT_YOURS = 231007
+NO_REACTION = 231011
 PAGE = 50
 
 
@@ -124,11 +124,13 @@ class LarkMessages:
 
         async def act(app: str, _: Json) -> Json:
             given = self._reactions.get(target, {})
-            for (who, emoji), reaction in given.items():
-                if (who, reaction) == (app, reaction_id):
-                    del given[who, emoji]
-                    return self._told(reaction, app, emoji)
-            raise Refusal(NO_REACTION, "The reaction is not found.")
+            found = next((key for key, reaction in given.items() if reaction == reaction_id), None)
+            if found is None:
+                raise Refusal(NO_REACTION, "The request has an invalid reaction_id.")
+            if found[0] != app:
+                raise Refusal(NOT_YOURS, "The operator has no permission to delete this reaction.")
+            del given[found]
+            return self._told(reaction_id, *found)
 
         return await self._gate.serve(request, call="unreact", target=target, act=act)
 

@@ -214,7 +214,7 @@ def test_messages_are_sent_recalled_and_asked_for_by_where_they_are() -> None:
     sent = calls.send(group, said, robot_code="r")
     assert sent.path == "/v1.0/robot/groupMessages/send"
     assert sent.body == {"robotCode": "r", "openConversationId": "cidG", **said}
-    assert not sent.is_repeatable
+    assert not sent.is_harmless
     assert (calls.send(person, said, robot_code="r").body or {})["userIds"] == ["u"]
     recalled = calls.recall("k", group, robot_code="r")
     assert recalled.path == "/v1.0/robot/groupMessages/recall"
@@ -285,12 +285,12 @@ def test_a_file_is_asked_for_by_its_code() -> None:
 def test_any_call_of_the_api_can_be_made() -> None:
     new = calls.platform({"path": "/v1.0/contact/users/0300@x", "query": {"a": True, "b": 2, "c": "d"}})
     assert new == Request(
-        "/v1.0/contact/users/0300@x", None, {"a": "true", "b": "2", "c": "d"}, "GET", is_repeatable=True
+        "/v1.0/contact/users/0300@x", None, {"a": "true", "b": "2", "c": "d"}, "GET", is_harmless=True
     )
     assert not new.is_old
     old = calls.platform({"path": "/topapi/v2/user/get", "method": "POST", "body": {"userid": "u"}})
     assert old.is_old
-    assert (old.body, old.is_repeatable) == ({"userid": "u"}, False)
+    assert (old.body, old.is_harmless) == ({"userid": "u"}, False)
 
 
 @pytest.mark.parametrize(

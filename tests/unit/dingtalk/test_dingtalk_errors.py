@@ -165,7 +165,7 @@ def test_success_and_a_refused_token_are_told_on_both_hosts(
 
 def test_an_unreadable_answer_leaves_the_effect_unknown() -> None:
     assert errors.command_unreadable().retcode == RetCode.DEADLINE_EXCEEDED
-    repeatable = errors.command_unreadable(is_repeatable=True)
+    repeatable = errors.command_unreadable(is_harmless=True)
     assert (repeatable.retcode, repeatable.retryable) == (RetCode.PLATFORM_UNREACHABLE, True)
 
 
@@ -173,3 +173,17 @@ def test_the_end_of_a_session_is_known_by_its_code() -> None:
     assert errors.is_session_over(errors.command_refused(Answer(200, b'{"errcode": 300001}')))
     assert not errors.is_session_over(errors.command_refused(Answer(200, b'{"errcode": 130101}')))
     assert not errors.is_session_over(CommandError(RetCode.BAD_PARAM, "no data"))
+
+
+@pytest.mark.parametrize(
+    ("given", "is_broken"),
+    [
+        (Answer(500, b""), True),
+        (Answer(400, b'{"code": "systemError"}'), True),
+        (Answer(200, b'{"errcode": -1}'), True),
+        (Answer(400, b'{"code": "invalidParameter"}'), False),
+        (Answer(200, b'{"errcode": 0}'), False),
+    ],
+)
+def test_the_platforms_own_trouble_is_no_refusal(*, given: Answer, is_broken: bool) -> None:
+    assert given.is_broken is is_broken
