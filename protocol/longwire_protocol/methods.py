@@ -45,8 +45,6 @@ def course(method: str, params: Mapping[str, Any], *, has_key: bool) -> Course:
     """
     if method == "card.update" and _is_passing(params):
         return Course.DIRECT  # the next text says more, and must not stand in line behind this one
-    if method == "card.update" and _is_overtaken_soon(params):
-        return Course.DIRECT
     known = COURSES.get(method)
     if known is not None:
         return known
@@ -62,21 +60,6 @@ def _is_passing(params: Mapping[str, Any]) -> bool:
         case {"final": True}:
             return False
         case {**_stream}:
-            return True
-        case _:
-            return False
-
-
-def _is_overtaken_soon(params: Mapping[str, Any]) -> bool:
-    """Tell whether it is a text of a card that still grows: each says all that the ones before it said.
-
-    Kept in order and at the rate of a chat they would be shown one by one, long after the last was there; the
-    connector shows the newest.
-    """
-    match params.get("stream"):
-        case {"final": True}:
-            return False
-        case {"text": _}:
             return True
         case _:
             return False
