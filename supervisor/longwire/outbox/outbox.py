@@ -397,10 +397,12 @@ class Outbox:
         self._pump(lane)
 
     async def _ask(self, command: Command, performer: Performer) -> CommandResult:
-        left_s = min(command.deadline_at - self.now(), _TRY_S)
+        left_s = command.deadline_at - self.now()
+        if left_s <= 0:
+            return _TOO_LATE
         try:
             return await performer.command(
-                command.method, command.params, deadline_s=left_s, key=command.receipt
+                command.method, command.params, deadline_s=min(left_s, _TRY_S), key=command.receipt
             )
         except CommandError as exc:  # it got no further than to us
             return CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
@@ -458,6 +460,11 @@ class Outbox:
 _SUPERVISOR_LOST = CommandResult(
     id=0, retcode=RetCode.CHILD_LOST, message="the supervisor ended while it was under way"
 )
+
+_TOO_LATE = CommandResult(
+    id=0, retcode=RetCode.SATURATED, message="the disk took until then to take the try down"
+)
+"""Nothing was done: whoever asked may have been told by now that nothing will be."""
 
 
 def _scope(performer: Performer, asked: Asked) -> bytes | None:
