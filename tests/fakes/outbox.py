@@ -29,6 +29,7 @@ class Config(msgspec.Struct):
     account: str = "bot"
     tenant: str = "acme"
     platform: str = "lark"
+    app: str | None = "cli_1"
     repeat_window_s: float = 3600.0
     rates: Rates = Rates()
     supported: Supported = Supported()
@@ -108,7 +109,7 @@ class World:
         return [msgspec.msgpack.decode(stored.body, type=Event) for stored in await read_all(self.journal)]
 
     def look(self) -> None:
-        self.outbox.look(self.account.config.tenant, self.account.name)
+        self.outbox.look(cast("Any", self.account.config))
 
 
 class Mute:

@@ -176,7 +176,7 @@ async def test_a_command_waits_for_the_link_and_expires_without_it(world: World)
         assert expired.state is State.EXPIRED
         assert expired.outcome is not None
         assert expired.outcome.retcode == RetCode.DEADLINE_EXCEEDED
-        assert outbox.queued("acme", "bot") == 1
+        assert outbox.status().queued == 1
         world.account.is_up = True
         world.look()
         assert (await patient).state is State.DONE
@@ -320,8 +320,7 @@ async def test_a_name_that_another_tenant_has_got_carries_out_nothing_of_the_fir
         sending = asyncio.ensure_future(world.send("a", deadline_s=0.5))
         await until_queued(world, 1)
         world.account = Account(Config(tenant="other"))
-        world.outbox.look("acme", "bot")
-        world.outbox.look("other", "bot")
+        world.look()
         assert (await sending).state is State.EXPIRED
         assert not world.account.told
 
@@ -334,7 +333,7 @@ async def test_what_an_account_left_that_is_gone_expires(world: World) -> None:
         world.is_known = False
         assert (await sending).state is State.EXPIRED
         world.look()
-        assert outbox._lanes == {}
+        assert outbox.status().oldest_age_s is None
 
 
 async def test_a_receipt_nobody_has_is_not_found(world: World) -> None:
@@ -351,6 +350,6 @@ async def until_told(world: World, count: int) -> None:
 
 async def until_queued(world: World, count: int) -> None:
     async def is_so() -> bool:
-        return world.outbox.queued("acme", "bot") >= count
+        return world.outbox.status().queued >= count
 
     await until(is_so, what=f"{count} commands are queued")
