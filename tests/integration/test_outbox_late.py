@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from fakes.outbox import World
 from harness.waiting import until
 from longwire.child import Child, Yard
 from longwire.outbox import State
+from longwire.outbox.outbox import _clock
 from longwire_protocol.errors import RetCode
 from longwire_protocol.event import Event
 from longwire_protocol.frames import Command, CommandResult, ToChild
@@ -35,6 +37,24 @@ async def test_a_command_that_is_on_disk_only_after_its_deadline_is_never_carrie
 
         (event,) = await until(told, what="its end is told")
         assert (event.type, event.raw["state"]) == ("delivery.updated", State.EXPIRED)
+        assert not world.account.told
+
+
+async def test_what_was_late_when_a_suspended_machine_woke_up_is_not_carried_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running():
+        world.account.is_up = False
+        sending = asyncio.ensure_future(world.send("a", deadline_s=60.0))
+
+        async def is_queued() -> bool:
+            return world.outbox.status().queued == 1
+
+        await until(is_queued, what="it is queued")
+        monkeypatch.setattr("longwire.outbox.outbox._clock", lambda: _clock() + 3600.0)
+        world.account.is_up = True
+        world.look()
+        assert (await sending).state is State.EXPIRED
         assert not world.account.told
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -58,10 +59,18 @@ _GRACE_S = 3.0
 takes a second, and it has to be written."""
 
 _ROUNDING_S = 0.001
-"""A time in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century."""
+"""A time in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century; and two
+clocks are read one after the other."""
 
 _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
+
+
+def _clock() -> float:
+    """Return seconds of a clock that never steps, and goes on, as the platform's, in a suspended machine."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class Outbox:
@@ -71,7 +80,7 @@ class Outbox:
         journal: where they are written.
         performers: returns the accounts of now, by name.
         tasks: owns the task of each try.
-        wall: Unix seconds when it is made; from then on the loop's clock counts.
+        wall: Unix seconds when it is made; from then on a clock counts that nobody sets.
     """
 
     def __init__(
@@ -86,7 +95,7 @@ class Outbox:
         self._performers = performers
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._epoch = wall - self._loop.time()
+        self._epoch = wall - _clock()
         self._number = 0
         self._entries: dict[int, Entry] = {}
         self._by_receipt: dict[str, Entry] = {}
@@ -113,8 +122,8 @@ class Outbox:
             _log.info("commands_resumed", count=len(rows), open=len(self._entries))
 
     def now(self) -> float:
-        """Return Unix seconds that do not step."""
-        return self._loop.time() + self._epoch
+        """Return Unix seconds that do not step, and count the time that the machine sleeps."""
+        return _clock() + self._epoch
 
     # What clients want.
 
@@ -331,7 +340,8 @@ class Outbox:
         while (next_one := lane.take(now)) is not None:
             self._begin(lane, next_one)
         at = lane.next_at(now)
-        lane.alarm.set(None if at is None else at - self._epoch + _ROUNDING_S, lambda: self._pump(lane))
+        loop_at = None if at is None else self._loop.time() + at - now + _ROUNDING_S
+        lane.alarm.set(loop_at, lambda: self._pump(lane))
 
     def _performer(self, lane: Lane, owner: Owner) -> Performer | None:
         """Return who has this name now, if he has it of the same tenant and for the same app."""
