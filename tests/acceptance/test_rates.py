@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
@@ -99,10 +99,7 @@ def chat_of(call: ApiCall) -> object:
     ],
 )
 async def test_limits_hold_and_each_of_20_clients_has_its_share(
-    simulator: Simulator,
-    longwire: Longwire,
-    seconds: float,
-    record_property: Callable[[str, object], None],
+    simulator: Simulator, longwire: Longwire, seconds: float
 ) -> None:
     """Over two accounts of one app: for the platform both are one."""
     account = lark(simulator.url, APP, allow_shared_app=True)
@@ -123,7 +120,7 @@ async def test_limits_hold_and_each_of_20_clients_has_its_share(
         f"{sum(crowd.asked.values())} asked for, {len(messages)} sent in {seconds:g} s, at most {fullest} in "
         f"1 and 60 s, {in_chat} in a chat, {min(shares.values())} to {max(shares.values())} of each client"
     )
-    record_property("measured", measured)
+    print(measured)  # noqa: T201  # pytest shows it where it was asked to
     assert app.limited == 0, measured
     assert fullest[0] <= APP_LIMITS[0][0], measured
     assert fullest[1] <= APP_LIMITS[1][0], measured
