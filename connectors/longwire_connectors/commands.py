@@ -17,8 +17,9 @@ from longwire_protocol.frames import Command, CommandResult
 _log = logging.getLogger("longwire.child")
 
 _MAX_COMMANDS = 64
-"""Commands under way at once; a platform's rate limit is far below. Answers to clicks go beside: they ask for
-nothing of the platform, cannot wait, and are bounded by the clicks that are held."""
+"""Commands under way at once, of those with a key and of those without: many slow downloads, which nobody was
+promised, leave room for what the outbox carries out. Answers to clicks go beside: they ask for nothing of the
+platform, cannot wait, and are bounded by the clicks that are held."""
 
 _SATURATED_RETRY_MS = 1000
 
@@ -41,14 +42,15 @@ class Commands:
         self._group = tasks
         self._connector = connector
         self._tell = tell
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._direct: set[asyncio.Task[None]] = set()
+        self._durable: set[asyncio.Task[None]] = set()
 
     def begin(self, command: Command) -> None:
         """Start a command, or refuse it at once."""
         connector = self._connector()
         if connector is None:
             self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
-        elif len(self._under_way) >= _MAX_COMMANDS and command.method != RESPOND:
+        elif self._is_full(command):
             self._tell(
                 CommandResult(
                     id=command.id,
@@ -60,9 +62,20 @@ class Commands:
             )
         else:
             work = self._carry_out(connector, command)
+            under_way = self._like(command)
             task = self._group.create_task(work, name=f"command {command.id}")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+
+    @property
+    def _under_way(self) -> set[asyncio.Task[None]]:
+        return self._direct | self._durable
+
+    def _like(self, command: Command) -> set[asyncio.Task[None]]:
+        return self._direct if command.key is None else self._durable
+
+    def _is_full(self, command: Command) -> bool:
+        return len(self._like(command)) >= _MAX_COMMANDS and command.method != RESPOND
 
     @property
     def is_busy(self) -> bool:

@@ -20,7 +20,7 @@ MOST = 2_000
 """Commands of an app that have not ended: two minutes of what Lark takes of an app."""
 
 MOST_IN_FLIGHT = 32
-"""Tries of an app at once; a child takes 64 commands, and the direct ones need room, too."""
+"""Tries of an app at once; a child takes 64 of them, and has as many places for direct ones."""
 
 RECENT_S = 60.0
 """How far back a start looks for what was sent: the longest window of a platform's limits."""
