@@ -17,8 +17,9 @@ from longwire_protocol.frames import Command, CommandResult
 _log = logging.getLogger("longwire.child")
 
 _MAX_COMMANDS = 64
-"""Commands under way at once; a platform's rate limit is far below. Answers to clicks go beside: they ask for
-nothing of the platform, cannot wait, and are bounded by the clicks that are held."""
+"""Commands under way at once, of those with a key and of those without: many slow downloads, which nobody was
+promised, leave room for what the outbox carries out. Answers to clicks go beside: they ask for nothing of the
+platform, cannot wait, and are bounded by the clicks that are held."""
 
 _MAX_FILES = 32
 """Of them, those that move files: these take long, and must leave room for the others."""
@@ -44,15 +45,14 @@ class Commands:
         self._group = tasks
         self._connector = connector
         self._tell = tell
-        self._under_way: dict[asyncio.Task[None], str] = {}
-        """Each with its method."""
+        self._under_way: dict[asyncio.Task[None], Command] = {}
 
     def begin(self, command: Command) -> None:
         """Start a command, or refuse it at once."""
         connector = self._connector()
         if connector is None:
             self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
-        elif (most := self._exceeded(command.method)) is not None:
+        elif (most := self._exceeded(command)) is not None:
             self._tell(
                 CommandResult(
                     id=command.id,
@@ -65,17 +65,18 @@ class Commands:
         else:
             work = self._carry_out(connector, command)
             task = self._group.create_task(work, name=f"command {command.id}")
-            self._under_way[task] = command.method
+            self._under_way[task] = command
             task.add_done_callback(self._under_way.pop)
 
-    def _exceeded(self, method: str) -> int | None:
+    def _exceeded(self, command: Command) -> int | None:
         """Return the bound that keeps one more of these from beginning; `None` if it may."""
-        if method == RESPOND:
+        if command.method == RESPOND:
             return None
-        if len(self._under_way) >= _MAX_COMMANDS:
+        alike = [other.method for other in self._under_way.values() if bool(other.key) == bool(command.key)]
+        if len(alike) >= _MAX_COMMANDS:
             return _MAX_COMMANDS
-        files = sum(_moves_file(other) for other in self._under_way.values())
-        return _MAX_FILES if _moves_file(method) and files >= _MAX_FILES else None
+        is_crowded = sum(map(_moves_file, alike)) >= _MAX_FILES
+        return _MAX_FILES if is_crowded and _moves_file(command.method) else None
 
     @property
     def is_busy(self) -> bool:

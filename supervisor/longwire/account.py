@@ -24,7 +24,7 @@ from longwire.manners import Manners
 from longwire.memory import Memory, Notebook
 from longwire.outages import Outages
 from longwire.portrait import Sitter, Tally, portrait
-from longwire.status import AccountStatus
+from longwire.status import AccountStatus, SendingStatus
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import CommandResult
@@ -45,8 +45,8 @@ class Premises(Workplace, frozen=True):
     """How close together an account may connect."""
     outages: Outages
     """Who fails together."""
-    queued: Callable[[str, str], int]
-    """Tells how many commands wait for an account, by tenant and name."""
+    sending: Callable[[AccountConfig], SendingStatus]
+    """Tells how far an account's commands are."""
 
 
 class Account:
@@ -498,7 +498,7 @@ class Account:
             meter=self.meter,
             last_incident=self._premises.yard.incidents.last(self.name),
             last_failure=self._last_failure,
-            queued=self._premises.queued(self.config.tenant, self.name),
+            sending=self._premises.sending(self.config),
         )
         return portrait(sitter, wall=self._wall)
 

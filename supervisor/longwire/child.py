@@ -53,6 +53,9 @@ _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 
 _LEAST_DEADLINE_S = 0.05
 
+_ANSWER_S = 1.0
+"""Beyond a command's deadline: the child's own answer to it is the better one."""
+
 _LENGTH_BYTES = 4
 _MAX_BOOTSTRAP_BYTES = 60_000
 """Fits an empty pipe, so that writing it never waits for the child."""
@@ -234,9 +237,11 @@ class Child:
                 return CommandResult(
                     id=number, retcode=RetCode.SATURATED, message="the child does not read", retryable=True
                 )
-            async with asyncio.timeout(deadline_s + 1):  # its own answer to the deadline is the better one
-                return await answer
-        except TimeoutError:
+            await asyncio.wait((answer,), timeout=deadline_s + _ANSWER_S)
+            if not answer.done():
+                self._yard.hub.drain()  # one of us that was stopped meanwhile has not read it yet
+            if answer.done():
+                return answer.result()
             return CommandResult(
                 id=number, retcode=RetCode.DEADLINE_EXCEEDED, message="the child did not answer in time"
             )

@@ -307,7 +307,7 @@ class Core:
             changed=changed,
             manners=Manners(),
             outages=self._outages,
-            queued=self._outbox.queued,
+            sending=self._outbox.sending,
         )
 
     def _connect_gates(self) -> ConnectGates:
@@ -342,7 +342,7 @@ class Core:
         return Keeper(self._journal, self._deliveries, limits=limits)
 
     def _account_changed(self, account: Account) -> None:
-        self._outbox.look(account.config.tenant, account.name)
+        self._outbox.look(account.config)
         status = account.status()
         level = _log.debug if status.state in _PASSED_ONLY else _log.info
         if status.state is State.PARKED:

@@ -13,7 +13,7 @@ from longwire.lifecycle import Life
 from longwire.limits import Excess, Limits, Meter
 from longwire.liveness import NO_PROCESS
 from longwire.remarks import remarks
-from longwire.status import AccountStatus, LastError
+from longwire.status import AccountStatus, LastError, SendingStatus
 from longwire_protocol.event import Bot
 from longwire_protocol.link import LinkFailure
 
@@ -57,8 +57,7 @@ class Sitter(msgspec.Struct, frozen=True, kw_only=True):
     last_incident: Summary | None
     last_failure: tuple[float, LinkFailure] | None
     """When it was, on the loop's clock."""
-    queued: int
-    """Commands that wait for it."""
+    sending: SendingStatus
 
 
 def portrait(sitter: Sitter, *, wall: Wall) -> AccountStatus:
@@ -113,7 +112,8 @@ def portrait(sitter: Sitter, *, wall: Wall) -> AccountStatus:
         events=sitter.tally.events,
         duplicates=sitter.tally.duplicates,
         unstored=beat.unstored if beat else 0,
-        queued=sitter.queued,
+        queued=sitter.sending.queued,
+        sending=sitter.sending,
         pss_bytes=meter.pss_bytes if meter else None,
         rss_bytes=meter.rss_bytes if meter else None,
         cpu_percent=meter.cpu_percent if meter else None,

@@ -11,6 +11,7 @@ from longwire.incident import LastIncident
 from longwire.lifecycle import State
 from longwire.limits import Limits
 from longwire.liveness import Liveness
+from longwire_protocol.declaration import Rates
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import Phase
 
@@ -22,6 +23,19 @@ class LastError(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     error_code: str | None
     message: str
+
+
+class SendingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an account's durable commands are, and what the platform's limits leave."""
+
+    queued: int
+    """Those that wait for their turn, the link, or their next try."""
+    under_way: int
+    retry_after_ms: int | None
+    """Until its app may be asked again, by its limits and by what the platform said; 0: now. `None`: not
+    before something under way is answered. A single chat may have to wait longer."""
+    rates: Rates
+    """The limits that are kept to, of the app and of each chat."""
 
 
 class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +91,8 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     unstored: int
     """Events the child has handed over and that are not committed."""
     queued: int
-    """Commands that wait for their turn, the link, or their next try."""
+    """As `sending.queued`."""
+    sending: SendingStatus
     pss_bytes: int | None
     """Memory of its process, what it shares divided among those who share it; looked at from time to time."""
     rss_bytes: int | None

@@ -4,135 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
 
-import msgspec
 import pytest
 
-from fakes.journal import Gate, no_thread_stays, opened, path_fixture, read_all  # noqa: F401  # pytest finds them here
+from fakes.journal import Gate, no_thread_stays, path_fixture  # noqa: F401  # pytest finds them here
+from fakes.outbox import Account, Config, World, refusal
 from harness.waiting import until
-from longwire.journal import Journal
-from longwire.outbox import Asked, Command, Outbox, State
-from longwire.outbox.lane import Entry
-from longwire_protocol.declaration import Rate, Rates, Supported
+from longwire.outbox import State
+from longwire_protocol.declaration import Rate, Rates
 from longwire_protocol.errors import CommandError, RetCode
-from longwire_protocol.event import Event
-from longwire_protocol.frames import CommandResult
-
-DEADLINE_S = 30.0
-
-
-class Config(msgspec.Struct):
-    """What of an account's configuration matters here."""
-
-    account: str = "bot"
-    tenant: str = "acme"
-    platform: str = "lark"
-    repeat_window_s: float = 3600.0
-    rates: Rates = Rates()
-    supported: Supported = Supported()
-
-
-class Account:
-    """Notes what it is told and answers what a test puts into `answers`; without that, with success."""
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or Config()
-        self.name = self.config.account
-        self.state = "online"
-        self.takes_commands = True
-        self.is_up = True
-        self.told: list[tuple[str, str | None]] = []
-        self.answers: dict[str, list[CommandResult | CommandError]] = {}
-        self.held: dict[str, asyncio.Event] = {}
-        self.deadlines: list[float] = []
-
-    async def command(
-        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
-    ) -> CommandResult:
-        del method
-        text = params["text"]
-        self.told.append((text, key))
-        self.deadlines.append(deadline_s)
-        if text in self.held:
-            await self.held[text].wait()
-        if waiting := self.answers.get(text):
-            answer = waiting.pop(0)
-            if isinstance(answer, CommandError):
-                raise answer
-            return answer
-        return CommandResult(id=1, retcode=RetCode.OK, data={"message_id": f"om_{text}"})
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for text, _ in self.told]
-
-
-class World:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.account = Account()
-        self.is_known = True
-
-    @asynccontextmanager
-    async def running(self, *, wall: float | None = None, gate: Gate | None = None) -> AsyncGenerator[Outbox]:
-        async with (
-            opened(self.path, before_commit=gate) as self.journal,
-            asyncio.timeout(2 * DEADLINE_S),
-            asyncio.TaskGroup() as tasks,
-        ):
-            now = time.time() if wall is None else wall
-            self.outbox = Outbox(self.journal, self.performers, tasks, wall=now)
-            await self.outbox.open()
-            yield self.outbox
-            await self.outbox.close()
-
-    @asynccontextmanager
-    async def killed_later(self) -> AsyncGenerator[Outbox]:
-        """As `running`, but what is on disk at the end stays as it is, like after a kill."""
-        async with self.running() as outbox:
-            yield outbox
-            outbox._journal = cast("Journal", Mute())
-
-    def performers(self) -> dict[str, Any]:
-        return {self.account.name: self.account} if self.is_known else {}
-
-    async def accept(self, text: str, **fields: Any) -> Entry:
-        return await self.outbox.accept(cast("Any", self.account), asked(text, **fields))
-
-    async def send(self, text: str, *, wait_s: float | None = DEADLINE_S, **fields: Any) -> Command:
-        return await self.outbox.outcome(await self.accept(text, **fields), wait_s=wait_s)
-
-    async def events(self) -> list[Event]:
-        return [msgspec.msgpack.decode(stored.body, type=Event) for stored in await read_all(self.journal)]
-
-    def look(self) -> None:
-        self.outbox.look(self.account.config.tenant, self.account.name)
-
-
-class Mute:
-    """In place of a journal: nothing is written any more."""
-
-    def record(self, *_: object, **__: object) -> None:
-        return
-
-
-def asked(text: str, *, chat: str | None = "oc_1", key: str | None = None, **fields: Any) -> Asked:
-    settings: dict[str, Any] = {
-        "client": "c1",
-        "method": "message.create",
-        "params": {"text": text},
-        "is_repeatable": False,
-        "deadline_s": DEADLINE_S,
-    }
-    return Asked(chat=chat, idempotency_key=key, **{**settings, **fields})
-
-
-def refusal(retcode: RetCode, **fields: Any) -> CommandResult:
-    return CommandResult(id=1, retcode=retcode, message="no", **fields)
 
 
 @pytest.fixture(name="world")
@@ -295,7 +176,7 @@ async def test_a_command_waits_for_the_link_and_expires_without_it(world: World)
         assert expired.state is State.EXPIRED
         assert expired.outcome is not None
         assert expired.outcome.retcode == RetCode.DEADLINE_EXCEEDED
-        assert outbox.queued("acme", "bot") == 1
+        assert outbox.status().queued == 1
         world.account.is_up = True
         world.look()
         assert (await patient).state is State.DONE
@@ -439,8 +320,7 @@ async def test_a_name_that_another_tenant_has_got_carries_out_nothing_of_the_fir
         sending = asyncio.ensure_future(world.send("a", deadline_s=0.5))
         await until_queued(world, 1)
         world.account = Account(Config(tenant="other"))
-        world.outbox.look("acme", "bot")
-        world.outbox.look("other", "bot")
+        world.look()
         assert (await sending).state is State.EXPIRED
         assert not world.account.told
 
@@ -453,7 +333,7 @@ async def test_what_an_account_left_that_is_gone_expires(world: World) -> None:
         world.is_known = False
         assert (await sending).state is State.EXPIRED
         world.look()
-        assert outbox._lanes == {}
+        assert outbox.status().oldest_age_s is None
 
 
 async def test_who_asks_again_by_key_with_nothing_left_of_the_deadline_hears_what_became_of_it(
@@ -481,6 +361,6 @@ async def until_told(world: World, count: int) -> None:
 
 async def until_queued(world: World, count: int) -> None:
     async def is_so() -> bool:
-        return world.outbox.queued("acme", "bot") >= count
+        return world.outbox.status().queued >= count
 
     await until(is_so, what=f"{count} commands are queued")

@@ -171,6 +171,12 @@ def test_the_platforms_own_time_counts_before_the_backoff() -> None:
     assert many.again_in_s == 30.0
 
 
+@pytest.mark.parametrize("retry_after_ms", [0, -1])
+def test_a_platform_that_names_no_time_is_not_hammered(retry_after_ms: int) -> None:
+    limited = result(RetCode.PLATFORM_LIMITED, retry_after_ms=retry_after_ms)
+    assert judge(UNDER_WAY, limited, now=102.0, luck=1.0).again_in_s == 0.5
+
+
 def test_a_limit_is_the_apps_unless_it_is_said_to_be_the_chats() -> None:
     for data, is_of_chat in ((None, False), ({"limit": "app"}, False), ({"limit": "chat"}, True)):
         verdict = judge(UNDER_WAY, result(RetCode.PLATFORM_LIMITED, data=data), now=102.0, luck=0.0)

@@ -219,7 +219,7 @@ def test_a_hold_of_the_app_stops_everything_until_it_is_over() -> None:
     put(it, item())
     it.hold(7.0)
     it.hold(3.0)
-    assert (it.held_until, it.take(6.9), it.next_at(1.0)) == (7.0, None, 7.0)
+    assert (it.goes_at(), it.take(6.9), it.next_at(1.0)) == (7.0, None, 7.0)
     assert it.take(7.0) is not None
 
 

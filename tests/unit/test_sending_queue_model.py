@@ -20,6 +20,7 @@ from longwire_protocol.declaration import Rate, Rates
 
 CLIENTS = ["a", "b", "c"]
 CHATS = ["x", "y", "z"]
+OWNERS = ["p", "q"]
 MOST, MOST_IN_FLIGHT = 24, 2
 
 limits = st.builds(Rate, st.integers(1, 5), st.sampled_from([1.0, 2.5, 8.0]))
@@ -45,6 +46,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.put_ids: set[int] = set()
         self.gone: list[int] = []
         self.passed_over: dict[str, int] = {}
+        self.paused: set[str] = set()
 
     @initialize(app=st.lists(limits, max_size=2), chat=st.lists(limits, max_size=2))
     def begin(self, app: list[Rate], chat: list[Rate]) -> None:
@@ -58,10 +60,11 @@ class QueueMachine(RuleBasedStateMachine):
         chat=st.sampled_from(CHATS),
         ready_s=st.sampled_from([0.0, 0.0, 0.0, 2.0]),
         deadline_s=st.sampled_from([inf, inf, 0.0, 3.0, 20.0]),
+        owner=st.sampled_from(OWNERS),
     )
-    def put(self, clients: list[str], chat: str, ready_s: float, deadline_s: float) -> None:
+    def put(self, clients: list[str], chat: str, ready_s: float, deadline_s: float, owner: str) -> None:
         for client in clients:
-            item = Item(next(self.ids), client, chat, self.now + ready_s, self.now + deadline_s)
+            item = Item(next(self.ids), client, chat, self.now + ready_s, self.now + deadline_s, owner)
             mine, room = self.held_by(client), MOST - len(self.alive())
             if mine >= room:
                 with pytest.raises(Saturated) as refused:
@@ -82,6 +85,14 @@ class QueueMachine(RuleBasedStateMachine):
     def done(self, data: st.DataObject, again_s: float | None, moment: float) -> None:
         item_id = data.draw(st.sampled_from(sorted(self.flying)))
         self.answer(item_id, again_at=None if again_s is None else self.now + again_s, moment=moment)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        item_id = data.draw(st.sampled_from(sorted(self.flying)))
+        self.queue.withdraw(item_id, self.now)
+        del self.flying[item_id]
+        self.forget(next(item for item in self.waiting if item.id == item_id))
 
     @rule(seconds=waits)
     def wait(self, seconds: float) -> None:
@@ -116,6 +127,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.held_until[chat] = max(self.held_until[chat], self.now + seconds)
         self.passed_over.clear()
 
+    @rule(owner=st.sampled_from(OWNERS))
+    def pause_or_resume(self, owner: str) -> None:
+        (self.queue.resume if owner in self.paused else self.queue.pause)(owner)
+        self.paused ^= {owner}
+        self.passed_over.clear()
+
     @rule(chat=st.sampled_from(CHATS))
     def restart(self, chat: str) -> None:
         """The supervisor is killed: what was accepted is put again, what was sent is counted."""
@@ -128,11 +145,21 @@ class QueueMachine(RuleBasedStateMachine):
         self.retry_at.clear()
         self.held_until.clear()
         self.passed_over.clear()
+        self.paused.clear()
         self.queue = Queue(self.rates, most=MOST, most_in_flight=MOST_IN_FLIGHT)
         for where, at in self.answers:
             self.queue.count(where, at)
         for item in self.waiting:
             self.queue.restore(item)
+
+    @invariant()
+    def it_knows_whose_items_wait(self) -> None:
+        self.queue.next_at(self.now)
+        mine = {owner: [item.id for item in self.alive() if item.owner == owner] for owner in OWNERS}
+        assert set(self.queue.owners) == {owner for owner in OWNERS if mine[owner]}
+        for owner, ids in mine.items():
+            flying = len(self.flying.keys() & set(ids))
+            assert self.queue.count_of(owner) == (len(ids) - flying, flying)
 
     @invariant()
     def the_platform_sees_no_limit_exceeded(self) -> None:
@@ -148,6 +175,8 @@ class QueueMachine(RuleBasedStateMachine):
         """Everything comes to its end, and each once."""
         for item_id in list(self.flying):
             self.answer(item_id, again_at=None, moment=0.5)
+        for owner in list(self.paused):
+            self.pause_or_resume(owner)
         while (at := self.queue.next_at(self.now)) is not None:
             self.now = at
             self.expire()
@@ -157,8 +186,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert (len(self.queue), self.waiting) == (0, [])
         assert sorted(self.gone) == sorted(self.put_ids)
         self.now += 1_000
-        self.queue.next_at(self.now)
-        assert self.queue._chats == {}
+        assert self.queue.is_rested(self.now)
+        assert (self.queue._chats, self.queue._paces) == ({}, {})
 
     # What the model knows.
 
@@ -177,8 +206,8 @@ class QueueMachine(RuleBasedStateMachine):
     def note_turn(self, taken: Item, may: list[Item]) -> None:
         """Whose chat could have gone is passed over by each other client once at most."""
         for client in CLIENTS:
-            chats = {item.chat for item in self.alive() if item.client == client}
-            if taken.chat in chats or not chats & {item.chat for item in may}:
+            chats = {line(item) for item in self.alive() if item.client == client}
+            if line(taken) in chats or not chats & {line(item) for item in may}:
                 self.passed_over.pop(client, None)
             else:
                 self.passed_over[client] = self.passed_over.get(client, 0) + 1
@@ -214,10 +243,11 @@ class QueueMachine(RuleBasedStateMachine):
         return sum(item.client == client for item in self.alive())
 
     def heads(self) -> list[Item]:
-        """Return the first of each chat with nothing in flight."""
-        first: dict[str, Item] = {}
+        """Return the first of each owner's chat with nothing in flight, if it can carry out anything."""
+        first: dict[tuple[object, str], Item] = {}
         for item in self.alive():
-            first.setdefault(item.chat, item)
+            if item.owner not in self.paused:
+                first.setdefault(line(item), item)
         return [item for item in first.values() if item.id not in self.flying]
 
     def may_go(self) -> list[Item]:
@@ -246,6 +276,11 @@ class QueueMachine(RuleBasedStateMachine):
         times = sorted(times)
         for first, one_too_many in zip(times, times[rate.most :], strict=False):
             assert one_too_many - first > rate.within_s
+
+
+def line(item: Item) -> tuple[object, str]:
+    """Return among what it keeps its place."""
+    return item.owner, item.chat
 
 
 TestQueue = QueueMachine.TestCase

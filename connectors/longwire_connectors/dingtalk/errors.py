@@ -44,6 +44,8 @@ LIMIT_CODES = frozenset(
 )
 """Codes that mean «too fast»: two with HTTP 403, four of the old host and of webhooks (open.dingtalk.com
 «rate limits»; 90030 «webhook over limit»). And `Throttling` with whatever follows it."""
+CHAT_CODES = frozenset({"90030", "130101"})
+"""Of these the ones that a webhook answers, which is one chat's: the others need not wait."""
 PENALTY_S = {"130101": 600.0}
 """Seconds to wait where the code implies it: 20 a minute, then ten minutes' penalty (csdn 118615052)."""
 SESSION_CODES = frozenset({"300001", "310000"})
@@ -243,7 +245,9 @@ def closed(*, received: int | None, sent: int | None) -> LinkFailure:
 def command_refused(answer: Answer) -> CommandError:
     """Return the error for an answer that is no success; its code is in `data.platform_code`."""
     code = answer.code or str(answer.status)
-    data = {"platform_code": code, "http_status": answer.status}
+    data: dict[str, object] = {"platform_code": code, "http_status": answer.status}
+    if code in CHAT_CODES:
+        data["limit"] = "chat"
     if answer.is_limit:
         wait_s = answer.retry_after_s
         return CommandError(

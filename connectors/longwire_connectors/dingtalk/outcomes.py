@@ -22,7 +22,7 @@ def check_receiver(answer: Json, target: Target) -> None:
             "DingTalk limits messages to this user",
             retryable=True,
             retry_after_ms=1000,
-            data={"platform_code": "flowControlledStaffId"},
+            data={"platform_code": "flowControlledStaffId", "limit": "chat"},
         )
 
 

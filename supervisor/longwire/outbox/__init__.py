@@ -5,8 +5,8 @@ carries it out (`outbox.py`). Does not: how fast and in what order (`longwire.se
 (`longwire.journal`), and which commands these are (`longwire_protocol.methods`).
 """
 
-from longwire.outbox.command import Command, Outcome, State, facts
+from longwire.outbox.command import Asked, Command, Outcome, State, facts
 from longwire.outbox.lane import Performer
-from longwire.outbox.outbox import Asked, Outbox
+from longwire.outbox.outbox import Outbox
 
 __all__ = ["Asked", "Command", "Outbox", "Outcome", "Performer", "State", "facts"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from longwire.config import AccountConfig
 from longwire.journal import CommandRow
 
 MOST_KEPT_BYTES = 16 * 1024
@@ -45,6 +46,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tenant: str
     account: str
     platform: str
+    app: str | None = None
+    """On its platform, where its connector has such a thing: no other one carries it out."""
     client: str
     """Who asked for it, as far as fairness needs to know."""
     method: str
@@ -81,6 +84,61 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.idempotency_key is None:
             return None
         return scope_of(self.tenant, self.account, self.method, self.idempotency_key)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as a client asks for it."""
+
+    client: str
+    method: str
+    params: dict[str, Any]
+    chat: str | None
+    """What it keeps its order with; `None` for no order."""
+    is_repeatable: bool
+    idempotency_key: str | None
+    deadline_s: float
+
+
+def accepted(
+    asked: Asked, config: AccountConfig, *, number: int, receipt: str, fingerprint: bytes, now: float
+) -> Command:
+    """Return the command of an account that was asked for."""
+    return Command(
+        number=number,
+        receipt=receipt,
+        tenant=config.tenant,
+        account=config.account,
+        platform=config.platform,
+        app=config.app,
+        client=asked.client,
+        method=asked.method,
+        params=asked.params,
+        idempotency_key=asked.idempotency_key,
+        fingerprint=fingerprint,
+        chat=asked.chat or f"receipt:{receipt}",
+        repeat_window_s=0.0 if asked.method in config.supported.unrepeatable else config.repeat_window_s,
+        is_repeatable=asked.is_repeatable,
+        accepted_at=now,
+        deadline_at=now + asked.deadline_s,
+    )
+
+
+AppName = tuple[str, ...]
+"""What a platform limits, and what carries a command out: an app by its platform and id; where there is no
+such thing, an account."""
+
+Owner = tuple[str, str]
+"""Whose a command is: tenant and account. A name that another tenant has got is another one."""
+
+
+def app_of(whose: Command | AccountConfig) -> AppName:
+    """Return the app of a command or an account."""
+    return (*owner_of(whose), "") if whose.app is None else (whose.platform, whose.app)
+
+
+def owner_of(whose: Command | AccountConfig) -> Owner:
+    """Return whose it is."""
+    return whose.tenant, whose.account
 
 
 def scope_of(tenant: str, account: str, method: str, key: str) -> bytes:

@@ -142,8 +142,8 @@ def judge(command: Command, result: CommandResult, *, now: float, luck: float) -
     if result.retcode == RetCode.OK:
         return Verdict(Trigger.SUCCEEDED)
     wait_s = BACKOFF.delay(max(1, command.attempts), luck=luck)
-    if result.retry_after_ms is not None:
-        wait_s = max(0, result.retry_after_ms) / 1000
+    if result.retry_after_ms is not None and result.retry_after_ms > 0:  # 0 names no time, and would hammer
+        wait_s = result.retry_after_ms / 1000
     if result.retcode in _UNKNOWN:
         return Verdict(Trigger.LOST if may_repeat(command, now=now) else Trigger.GIVEN_UP, wait_s)
     if result.retcode == RetCode.INTERNAL:  # the connector broke somewhere, and would break there again

@@ -1,22 +1,29 @@
-"""The commands of one account that have not ended, and whose turn it is."""
+"""The commands of one app that have not ended, and whose turn it is.
+
+An app has one account, or several that the operator let share it: the platform's limits are all of theirs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol, cast
 
 from longwire.alarm import Alarm
 from longwire.config import AccountConfig
-from longwire.outbox.command import Command
+from longwire.outbox.command import AppName, Command, Owner, owner_of
 from longwire.sending import Item, Queue
 from longwire_protocol.declaration import Rates
 from longwire_protocol.frames import CommandResult
 
 MOST = 2_000
-"""Commands of an account that have not ended: two minutes of what Lark takes of an app."""
+"""Commands of an app that have not ended: two minutes of what Lark takes of an app."""
 
 MOST_IN_FLIGHT = 32
-"""Tries of an account at once; a child takes 64 commands, and the direct ones need room, too."""
+"""Tries of an app at once; a child takes 64 of them, and has as many places for direct ones."""
+
+RECENT_S = 60.0
+"""How far back a start looks for what was sent: the longest window of a platform's limits."""
 
 
 class Performer(Protocol):
@@ -70,8 +77,6 @@ class Entry:
         """When its end is on disk."""
         self.mark: asyncio.Future[None] = self.accepted
         """When it is on disk that the present try may have begun."""
-        self.timer = Alarm()
-        """Its deadline."""
         self.is_written = False
         """Whether it was handed to the journal."""
         self.is_refused = False
@@ -83,25 +88,49 @@ class Entry:
 class Lane:
     """Made on the loop. Times are the outbox's Unix seconds, which do not step."""
 
-    def __init__(self, tenant: str, account: str, rates: Rates) -> None:
-        self.tenant = tenant
-        self.account = account
+    def __init__(self, name: AppName, rates: Rates) -> None:
+        self.name = name
         self.alarm = Alarm()
         """When to look at it again."""
+        self.size_bytes = 0
+        """Of what has not ended on disk; the outbox's to keep."""
         self._rates = rates
         self._queue = _queue(rates)
         self._entries: dict[int, Entry] = {}
         self._counted: list[tuple[str, float]] = []
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     @property
     def waiting(self) -> int:
         """How many are not under way."""
         return len(self._queue) - self._queue.in_flight
 
-    def fit(self, rates: Rates) -> None:
+    @property
+    def owners(self) -> Collection[Owner]:
+        """Whose commands are here."""
+        return cast("Collection[Owner]", self._queue.owners)
+
+    def count_of(self, owner: Owner) -> tuple[int, int]:
+        """Return how many of an account's commands wait, and how many are under way."""
+        return self._queue.count_of(owner)
+
+    def goes_at(self) -> float:
+        """Return when the limits of the app let the next command go; `inf` while only an answer helps."""
+        return self._queue.goes_at()
+
+    def is_idle(self, now: float) -> bool:
+        """Return whether there is nothing to remember."""
+        is_counting = bool(self._counted) and now - self._counted[-1][1] <= RECENT_S
+        return not (self.size_bytes or is_counting) and self._queue.is_rested(now)
+
+    def attend(self, performers: Mapping[Owner, Performer | None]) -> None:
+        """Let the commands of those go who are up, by the limits of their connector, and of nobody else."""
+        up = {owner: one for owner, one in performers.items() if one is not None and one.is_up}
+        if up:
+            self._fit(next(iter(up.values())).config.rates)
+        for owner in performers:
+            (self._queue.resume if owner in up else self._queue.pause)(owner)
+
+    def _fit(self, rates: Rates) -> None:
         """Keep to these limits, as soon as nothing is under way that was counted by others."""
         if rates == self._rates or self._queue.in_flight:
             return
@@ -141,6 +170,11 @@ class Lane:
         if again_at is None:
             del self._entries[entry.command.number]
 
+    def withdraw(self, entry: Entry, now: float) -> None:
+        """It was to be tried and never was, and will not be."""
+        self._queue.withdraw(entry.command.number, now)
+        del self._entries[entry.command.number]
+
     def forget(self, entry: Entry) -> None:
         """It will not go, and is not under way."""
         self._queue.remove(entry.command.number)
@@ -164,4 +198,11 @@ def _queue(rates: Rates) -> Queue:
 
 
 def _item(command: Command) -> Item:
-    return Item(command.number, command.client, command.chat, command.accepted_at, command.deadline_at)
+    return Item(
+        command.number,
+        command.client,
+        command.chat,
+        command.accepted_at,
+        command.deadline_at,
+        owner_of(command),
+    )

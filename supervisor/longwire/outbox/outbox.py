@@ -9,30 +9,36 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
+from longwire.config import AccountConfig
 from longwire.journal import Arrivals, Commit, EventStore, JournalClosed
 from longwire.logger import get_logger
 from longwire.outbox.command import (
+    AppName,
+    Asked,
     Command,
     Outcome,
+    Owner,
     State,
+    accepted,
+    app_of,
     fingerprint_of,
     from_row,
+    owner_of,
     scope_of,
     to_row,
     without_excess,
 )
 from longwire.outbox.course import Trigger, Verdict, judge, may_repeat, step
-from longwire.outbox.lane import Entry, Lane, Performer
+from longwire.outbox.lane import RECENT_S, Entry, Lane, Performer
 from longwire.outbox.report import report
 from longwire.sending import Saturated
-from longwire.status import OutboxStatus
+from longwire.status import OutboxStatus, SendingStatus
 from longwire_protocol.declaration import Rates
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult, HandedOver
@@ -43,7 +49,8 @@ _TRY_S = 30.0
 """A try takes so long at most: twice what a connector gives the platform for one request."""
 
 _MOST_BYTES = 64 * 1024 * 1024
-"""Of all commands that have not ended; as much as may wait for the disk."""
+"""Of all commands that have not ended; as much as may wait for the disk. An app may have as much as is left:
+so one that is down and much written to leaves half of it to the others."""
 
 _FULL_RETRY_S = 1.0
 
@@ -52,26 +59,18 @@ _GRACE_S = 3.0
 takes a second, and it has to be written."""
 
 _ROUNDING_S = 0.001
-"""A deadline in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century."""
-
-_RECENT_S = 60.0
-"""How far back a start looks for what was sent: the longest window of a platform's limits."""
+"""A time in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century; and two
+clocks are read one after the other."""
 
 _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A command as a client asks for it."""
-
-    client: str
-    method: str
-    params: dict[str, Any]
-    chat: str | None
-    """What it keeps its order with; `None` for no order."""
-    is_repeatable: bool
-    idempotency_key: str | None
-    deadline_s: float
+def _clock() -> float:
+    """Return seconds of a clock that never steps, and goes on, as the platform's, in a suspended machine."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class Outbox:
@@ -81,7 +80,7 @@ class Outbox:
         journal: where they are written.
         performers: returns the accounts of now, by name.
         tasks: owns the task of each try.
-        wall: Unix seconds when it is made; from then on the loop's clock counts.
+        wall: Unix seconds when it is made; from then on a clock counts that nobody sets.
     """
 
     def __init__(
@@ -96,13 +95,12 @@ class Outbox:
         self._performers = performers
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._epoch = wall - self._loop.time()
+        self._epoch = wall - _clock()
         self._number = 0
         self._entries: dict[int, Entry] = {}
         self._by_receipt: dict[str, Entry] = {}
         self._by_scope: dict[bytes, Entry] = {}
-        self._lanes: dict[tuple[str, str], Lane] = {}
-        """By tenant and account: a name that another tenant has got carries out nothing of the first."""
+        self._lanes: dict[AppName, Lane] = {}
         self._tries: set[asyncio.Task[None]] = set()
         self._bytes = 0
         self._ended: Counter[State] = Counter()
@@ -118,12 +116,14 @@ class Outbox:
         await self._count_recent()
         for row in rows:
             self._resume(from_row(row), size_bytes=len(row.body))
+        for lane in tuple(self._lanes.values()):
+            self._pump(lane)  # nobody is up yet: it sees when the first deadline is over
         if rows:
             _log.info("commands_resumed", count=len(rows), open=len(self._entries))
 
     def now(self) -> float:
-        """Return Unix seconds that do not step."""
-        return self._loop.time() + self._epoch
+        """Return Unix seconds that do not step, and count the time that the machine sleeps."""
+        return _clock() + self._epoch
 
     # What clients want.
 
@@ -212,32 +212,15 @@ class Outbox:
                 f"{performer.name} is {performer.state}, and stays so until an operator acts",
                 retryable=True,
             )
-        if self._journal.is_full or self._bytes >= _MOST_BYTES:
-            raise _saturated(_FULL_RETRY_S)
         now, config = self.now(), performer.config
+        lane = self._lane(app_of(config), config.rates)
+        if self._journal.is_full or lane.size_bytes >= _MOST_BYTES - self._bytes:
+            raise _saturated(_FULL_RETRY_S)
         self._number += 1
-        receipt = uuid4().hex
-        command = Command(
-            number=self._number,
-            receipt=receipt,
-            tenant=config.tenant,
-            account=config.account,
-            platform=config.platform,
-            client=asked.client,
-            method=asked.method,
-            params=asked.params,
-            idempotency_key=asked.idempotency_key,
-            fingerprint=fingerprint,
-            chat=asked.chat or f"receipt:{receipt}",
-            repeat_window_s=(
-                0.0 if asked.method in config.supported.unrepeatable else config.repeat_window_s
-            ),
-            is_repeatable=asked.is_repeatable,
-            accepted_at=now,
-            deadline_at=now + asked.deadline_s,
+        command = accepted(
+            asked, config, number=self._number, receipt=uuid4().hex, fingerprint=fingerprint, now=now
         )
         entry = Entry(command, size_bytes=len(to_row(command).body))
-        lane = self._lane(command, config.rates)
         try:
             lane.put(entry, now)
         except Saturated as exc:
@@ -260,15 +243,19 @@ class Outbox:
 
     # What there is.
 
-    def look(self, tenant: str, account: str) -> None:
+    def look(self, config: AccountConfig) -> None:
         """See whether the account's commands can go now."""
-        if (lane := self._lanes.get((tenant, account))) is not None:
+        if (lane := self._lanes.get(app_of(config))) is not None:
             self._pump(lane)
 
-    def queued(self, tenant: str, account: str) -> int:
-        """Return how many commands of an account wait for their turn or their next try."""
-        lane = self._lanes.get((tenant, account))
-        return 0 if lane is None else lane.waiting
+    def sending(self, config: AccountConfig) -> SendingStatus:
+        """Return how far an account's commands are, and what the limits of its app leave."""
+        if (lane := self._lanes.get(app_of(config))) is None:
+            return SendingStatus(queued=0, under_way=0, retry_after_ms=0, rates=config.rates)
+        queued, under_way = lane.count_of(owner_of(config))
+        wait_s = max(0.0, lane.goes_at() - self.now())
+        wait_ms = None if wait_s == math.inf else math.ceil(wait_s * 1000)
+        return SendingStatus(queued=queued, under_way=under_way, retry_after_ms=wait_ms, rates=config.rates)
 
     def status(self) -> OutboxStatus:
         """Return the counts of now, and of this supervisor's time."""
@@ -297,15 +284,13 @@ class Outbox:
             await asyncio.wait(self._tries, timeout=_CLOSE_S)
         for task in self._tries:
             task.cancel()
-        for entry in self._entries.values():
-            entry.timer.set(None, _nothing)
 
     async def _count_recent(self) -> None:
         """Let the platform's limits hold over a restart: what was just sent counts."""
-        for row in await self._journal.ended_commands(since=self.now() - _RECENT_S):
+        for row in await self._journal.ended_commands(since=self.now() - RECENT_S):
             command = from_row(row)
             if command.attempts and command.ended_at is not None:
-                self._lane(command, Rates()).count(command.chat, command.ended_at)
+                self._lane(app_of(command), Rates()).count(command.chat, command.ended_at)
 
     def _resume(self, command: Command, *, size_bytes: int) -> None:
         entry = Entry(command, size_bytes=size_bytes)
@@ -315,9 +300,9 @@ class Outbox:
         if command.state is State.UNDER_WAY:
             self._conclude(entry, _SUPERVISOR_LOST)
         if command.attempts:  # nobody knows when the platform saw it
-            self._lane(command, Rates()).count(command.chat, self.now())
+            self._lane(app_of(command), Rates()).count(command.chat, self.now())
         if not entry.command.has_ended:
-            self._lane(command, Rates()).restore(entry)
+            self._lane(app_of(command), Rates()).restore(entry)
 
     def _hold(self, entry: Entry) -> None:
         command = entry.command
@@ -325,8 +310,7 @@ class Outbox:
         if (scope := command.scope) is not None:
             self._by_scope[scope] = entry
         self._bytes += entry.size_bytes
-        at = command.deadline_at - self._epoch + _ROUNDING_S
-        entry.timer.set(at, lambda: self.look(command.tenant, command.account))
+        self._lane(app_of(command), Rates()).size_bytes += entry.size_bytes
 
     def _drop(self, entry: Entry) -> None:
         command = entry.command
@@ -334,13 +318,15 @@ class Outbox:
         if (scope := command.scope) is not None:
             del self._by_scope[scope]
         self._bytes -= entry.size_bytes
-        entry.timer.set(None, _nothing)
+        self._lanes[app_of(command)].size_bytes -= entry.size_bytes
 
-    def _lane(self, command: Command, rates: Rates) -> Lane:
-        key = command.tenant, command.account
-        if key not in self._lanes:
-            self._lanes[key] = Lane(*key, rates)
-        return self._lanes[key]
+    def _lane(self, name: AppName, rates: Rates) -> Lane:
+        if name not in self._lanes:
+            now = self.now()
+            for idle in [lane.name for lane in self._lanes.values() if lane.is_idle(now)]:
+                del self._lanes[idle]
+            self._lanes[name] = Lane(name, rates)
+        return self._lanes[name]
 
     # Carrying out.
 
@@ -351,45 +337,42 @@ class Outbox:
         now = self.now()
         for entry in lane.overdue(now):
             self._end_overdue(entry)
-        performer = self._performers().get(lane.account)
-        if performer is None or performer.config.tenant != lane.tenant:
-            self._forget_empty(lane)
-            return
-        if not performer.is_up:
-            return  # a change of its state, or a deadline, leads here again
-        lane.fit(performer.config.rates)
+        lane.attend({owner: self._performer(lane, owner) for owner in lane.owners})
         while (next_one := lane.take(now)) is not None:
-            self._begin(lane, next_one, performer)
+            self._begin(lane, next_one)
         at = lane.next_at(now)
-        lane.alarm.set(None if at is None else at - self._epoch, lambda: self._pump(lane))
+        loop_at = None if at is None else self._loop.time() + at - now + _ROUNDING_S
+        lane.alarm.set(loop_at, lambda: self._pump(lane))
 
-    def _forget_empty(self, lane: Lane) -> None:
-        """Nobody is there to carry out what may yet come here; what is here expires."""
-        if not lane:
-            self._lanes.pop((lane.tenant, lane.account), None)
+    def _performer(self, lane: Lane, owner: Owner) -> Performer | None:
+        """Return who has this name now, if he has it of the same tenant and for the same app."""
+        performer = self._performers().get(owner[1])
+        if performer is None or (owner_of(performer.config), app_of(performer.config)) != (owner, lane.name):
+            return None  # what is here of his expires
+        return performer
 
-    def _begin(self, lane: Lane, entry: Entry, performer: Performer) -> None:
+    def _begin(self, lane: Lane, entry: Entry) -> None:
         if entry.command.is_in_doubt and not may_repeat(entry.command, now=self.now()):
-            lane.done(entry, self.now())
+            lane.withdraw(entry, self.now())
             self._end_overdue(entry)
             return
         entry.command = step(entry.command, Trigger.TRY, now=self.now())
         if entry.is_written:
             mark = entry.mark = self._loop.create_future()
             self._write(entry, done=lambda _: mark.set_result(None))
-        work = self._try(lane, entry, performer)
+        work = self._try(lane, entry)
         task = self._tasks.create_task(work, name=f"command {entry.command.number}")
         self._tries.add(task)
         task.add_done_callback(self._tries.discard)
 
-    async def _try(self, lane: Lane, entry: Entry, performer: Performer) -> None:
+    async def _try(self, lane: Lane, entry: Entry) -> None:
         """Have the child do it, once it is on disk that it may have."""
         await asyncio.shield(entry.mark)
         now = self.now()
         if entry.is_refused:
-            lane.done(entry, now)
+            lane.withdraw(entry, now)
         else:
-            verdict = self._conclude(entry, await self._ask(entry.command, performer))
+            verdict = self._conclude(entry, await self._ask(lane, entry.command))
             now = self.now()
             again_at = now + verdict.again_in_s
             if verdict.is_limited:
@@ -397,11 +380,16 @@ class Outbox:
             lane.done(entry, now, again_at=None if entry.command.has_ended else again_at)
         self._pump(lane)
 
-    async def _ask(self, command: Command, performer: Performer) -> CommandResult:
-        left_s = min(command.deadline_at - self.now(), _TRY_S)
+    async def _ask(self, lane: Lane, command: Command) -> CommandResult:
+        left_s = command.deadline_at - self.now()
+        if left_s <= 0:
+            return _TOO_LATE
+        performer = self._performer(lane, owner_of(command))
+        if performer is None:
+            return _NOBODY
         try:
             return await performer.command(
-                command.method, command.params, deadline_s=left_s, key=command.receipt
+                command.method, command.params, deadline_s=min(left_s, _TRY_S), key=command.receipt
             )
         except CommandError as exc:  # it got no further than to us
             return CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
@@ -459,6 +447,13 @@ class Outbox:
 _SUPERVISOR_LOST = CommandResult(
     id=0, retcode=RetCode.CHILD_LOST, message="the supervisor ended while it was under way"
 )
+
+_TOO_LATE = CommandResult(
+    id=0, retcode=RetCode.SATURATED, message="the disk took until then to take the try down"
+)
+"""Nothing was done: whoever asked may have been told by now that nothing will be."""
+
+_NOBODY = CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message="the account is gone")
 
 
 def _scope(performer: Performer, asked: Asked) -> bytes | None:

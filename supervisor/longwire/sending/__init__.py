@@ -3,11 +3,9 @@
 Belongs here: the queue of one app, its clients' turns, its chats' order, the platform's limits. Does not:
 clocks, disks, what a command says, who carries it out, what its outcome means.
 
-There is one `Queue` for each app, which is what platforms limit: its owner keys them by connector and app id.
-Where two accounts of a supervisor are of one app (`allow_shared_app`), put the commands of both into the same
-queue and tell by the item's id whose it is: then a chat of both has one order and one pace. What other
-supervisors or programs send in the app's name is not seen here; the platform says 429 to it, and `Queue.hold`
-is the answer.
+There is one `Queue` for each app, which is what platforms limit. Two accounts of a supervisor that are of one
+app (`allow_shared_app`) are two owners in one queue. What other supervisors or programs send in the app's
+name is not seen here; the platform says 429 to it, and `Queue.hold` is the answer.
 """
 
 from longwire.sending.chats import Item

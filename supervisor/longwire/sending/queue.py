@@ -5,6 +5,8 @@ Pure: no clock, no I/O. Times are seconds on any clock that does not go back, gi
 - A chat's items go in the order in which they were put, one at a time: the next when `done` was said of the
   one before. So what one client has queued in a chat goes before what another brings there later: order in a
   chat goes before fairness.
+- That is so for each of its owners, where an app has several: what one of them cannot carry out at present
+  (`pause`) holds up no other. The limits of the chat are all owners' together.
 - Among chats the clients take turns, one item each, whatever they have queued.
 - The platform's limits hold in every window, for the app and for each chat: see `rates`.
 - Nobody can fill it: a client may have as many items here as there are places left. So one client alone gets
@@ -16,11 +18,12 @@ Nothing happens by itself: ask `take` and `expired` after each change and when `
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Hashable
 from math import inf
 from typing import Final
 
 from longwire.sending.agenda import Agenda
-from longwire.sending.chats import Chat, Item
+from longwire.sending.chats import Chat, Item, Pace
 from longwire.sending.rates import Bucket
 from longwire.sending.turns import Turns
 from longwire_protocol.declaration import Rates
@@ -56,9 +59,12 @@ class Queue:
         self._most_in_flight = most_in_flight
         self._app = Bucket(rates.app)
         self._held_until = -inf
-        self._chats: dict[str, Chat] = {}
+        self._chats: dict[tuple[Hashable, str], Chat] = {}
+        self._paces: dict[str, Pace] = {}
         self._items: dict[int, Item] = {}
         self._clients: Counter[str] = Counter()
+        self._owners: Counter[Hashable] = Counter()
+        self._paused: set[Hashable] = set()
         self._in_flight: set[int] = set()
         self._overdue: dict[int, Item] = {}
         """Past their deadlines, and not told yet."""
@@ -79,9 +85,14 @@ class Queue:
         return len(self._in_flight)
 
     @property
-    def held_until(self) -> float:
-        """Until when the platform wants nothing of the app, as far as was said; `-inf` if it never did."""
-        return self._held_until
+    def owners(self) -> Collection[Hashable]:
+        """Who has items here."""
+        return self._owners.keys()
+
+    def count_of(self, owner: Hashable) -> tuple[int, int]:
+        """Return how many items of an owner wait, and how many are in flight."""
+        flying = sum(self._items[item_id].owner == owner for item_id in self._in_flight)
+        return self._owners[owner] - flying, flying
 
     # Items come in.
 
@@ -104,9 +115,10 @@ class Queue:
         """
         if item.id in self._items:
             raise ValueError(f"item {item.id} is in the queue")
-        chat = self._chat(item.chat)
+        chat = self._chat(item.owner, item.chat)
         self._items[item.id] = item
         self._clients[item.client] += 1
+        self._owners[item.owner] += 1
         self._deadlines.set(item.id, item.deadline_at)
         chat.add(item)
         self._turns.join(chat, item.client)
@@ -118,15 +130,16 @@ class Queue:
     def take(self, now: float) -> Item | None:
         """Return the next item that may go now, which is then in flight; call it until there is none."""
         self._catch_up(now)
-        if len(self._in_flight) >= self._most_in_flight or self._goes_at() > now or not self._turns:
+        if len(self._in_flight) >= self._most_in_flight or self.goes_at() > now or not self._turns:
             return None
         chat = self._turns.pop()
         item = chat.head
         chat.is_busy = True
-        chat.bucket.take()
+        chat.pace.bucket.take()
         self._app.take()
         self._in_flight.add(item.id)
         self._deadlines.discard(item.id)
+        self._settle_others(chat, now)
         return item
 
     def done(self, item_id: int, now: float, again_at: float | None = None) -> None:
@@ -140,18 +153,35 @@ class Queue:
         Raises:
             KeyError: it is not in flight.
         """
-        self._in_flight.remove(item_id)
-        item = self._items[item_id]
-        chat = self._chats[item.chat]
-        chat.is_busy = False
-        chat.bucket.give_back(now)
+        item, chat = self._land(item_id)
+        chat.pace.bucket.give_back(now)
         self._app.give_back(now)
+        self._settle_others(chat, now)
         if again_at is None:
             self._drop(item)
         else:
             chat.retry_at = again_at
             self._deadlines.set(item_id, item.deadline_at)
             self._settle(chat)
+
+    def withdraw(self, item_id: int, now: float) -> None:
+        """Say that an item in flight was never sent and will not be: it takes nothing of the limits.
+
+        Raises:
+            KeyError: it is not in flight.
+        """
+        item, chat = self._land(item_id)
+        chat.pace.bucket.put_back()
+        self._app.put_back()
+        self._settle_others(chat, now)
+        self._drop(item)
+
+    def _land(self, item_id: int) -> tuple[Item, Chat]:
+        self._in_flight.remove(item_id)
+        item = self._items[item_id]
+        chat = self._chat_of(item)
+        chat.is_busy = False
+        return item, chat
 
     def expired(self, now: float) -> list[Item]:
         """Remove what is past its deadline and not in flight, and return it, the earliest deadline first."""
@@ -174,9 +204,10 @@ class Queue:
         if chat is None:
             self._held_until = max(self._held_until, until)
             return
-        held = self._chat(chat)
+        held = self._chat(None, chat).pace
         held.held_until = max(held.held_until, until)
-        self._settle(held)
+        for each in held.chats:
+            self._settle(each)
 
     def count(self, chat: str, at: float) -> None:
         """Count a request that did not come from this queue, answered then; tell them in their order.
@@ -185,9 +216,29 @@ class Queue:
         them, with the present time for what was in flight, since nobody knows when the platform saw it.
         """
         self._app.count(at)
-        counted = self._chat(chat)
+        counted = self._chat(None, chat).pace
         counted.bucket.count(at)
-        self._settle(counted)
+        for each in counted.chats:
+            self._settle(each)
+
+    # What its owners can do.
+
+    def pause(self, owner: Hashable) -> None:
+        """Let nothing of this owner's go until `resume`; it keeps its place, and its deadlines."""
+        self._set_paused(owner, is_paused=True)
+
+    def resume(self, owner: Hashable) -> None:
+        """Let the owner's items go on."""
+        self._set_paused(owner, is_paused=False)
+
+    def _set_paused(self, owner: Hashable, *, is_paused: bool) -> None:
+        if is_paused == (owner in self._paused):
+            return
+        (self._paused.add if is_paused else self._paused.remove)(owner)
+        for chat in self._chats.values():
+            if chat.owner == owner:
+                chat.is_paused = is_paused
+                self._settle(chat)
 
     # When to come again.
 
@@ -197,7 +248,7 @@ class Queue:
         at = now if self._overdue else self._deadlines.first_at()
         if len(self._in_flight) < self._most_in_flight:
             ready_at = now if self._turns else self._waking.first_at()
-            at = min(at, max(ready_at, self._goes_at()))
+            at = min(at, max(ready_at, self.goes_at()))
         return None if at == inf else max(at, now)
 
     def retry_after_s(self, now: float, *, client: str = "") -> float:
@@ -212,26 +263,53 @@ class Queue:
             return 0.0
         turns = (too_many + 1) // 2 * (len(self._clients) if mine else 1)
         pace_s = max((rate.within_s / rate.most for rate in self._rates.app), default=0.0)
-        begins_at = self._goes_at()
+        begins_at = self.goes_at()
         wait_s = 0.0 if begins_at == inf else max(begins_at - now, 0.0)
         return wait_s + max(turns * pace_s, _SOONEST_S)
 
-    # Its books.
+    def goes_at(self) -> float:
+        """Return when the limits of the app and its hold let the next item go.
 
-    def _goes_at(self) -> float:
+        `-inf`: there was nothing to wait for. `inf`: nobody knows before one comes back.
+        """
         return max(self._held_until, self._app.free_at())
 
-    def _chat(self, name: str) -> Chat:
-        if name not in self._chats:
-            self._chats[name] = Chat(name, self._rates.chat)
-        return self._chats[name]
+    def is_rested(self, now: float) -> bool:
+        """Return whether a new queue would be the same."""
+        self._catch_up(now)
+        is_empty = not (self._items or self._overdue or self._chats)
+        return is_empty and max(self._held_until, self._app.rested_at()) <= now
+
+    # Its books.
+
+    def _chat(self, owner: Hashable, name: str) -> Chat:
+        if (owner, name) not in self._chats:
+            if name not in self._paces:
+                self._paces[name] = Pace(self._rates.chat)
+            pace = self._paces[name]
+            chat = Chat(owner, name, pace, is_paused=owner in self._paused)
+            pace.chats.append(chat)
+            self._chats[owner, name] = chat
+        return self._chats[owner, name]
+
+    def _chat_of(self, item: Item) -> Chat:
+        return self._chats[item.owner, item.chat]
+
+    def _forget(self, chat: Chat) -> None:
+        del self._chats[chat.owner, chat.name]
+        chat.pace.chats.remove(chat)
+        if not chat.pace.chats:
+            del self._paces[chat.name]
 
     def _drop(self, item: Item) -> None:
         del self._items[item.id]
         self._clients[item.client] -= 1
         if not self._clients[item.client]:
             del self._clients[item.client]
-        chat = self._chats[item.chat]
+        self._owners[item.owner] -= 1
+        if not self._owners[item.owner]:
+            del self._owners[item.owner]
+        chat = self._chat_of(item)
         if item is chat.head:
             self._turns.discard(chat)
             chat.drop(item)
@@ -247,6 +325,12 @@ class Queue:
         self._waking.set(chat, chat.goes_at())
         self._resting.set(chat, chat.rested_at())
 
+    def _settle_others(self, chat: Chat, now: float) -> None:
+        """See what a request of one owner means for the others of its chat: they may have to wait longer."""
+        for other in chat.pace.chats:
+            if other is not chat and (not other.is_up or other.goes_at() > now):  # else it keeps its turn
+                self._settle(other)
+
     def _catch_up(self, now: float) -> None:
         """Do what time brings about."""
         for item_id in self._deadlines.pop_due(now):
@@ -255,4 +339,4 @@ class Queue:
         for chat in self._waking.pop_due(now):
             self._turns.add(chat)
         for chat in self._resting.pop_due(now):
-            del self._chats[chat.name]
+            self._forget(chat)

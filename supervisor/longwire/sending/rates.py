@@ -59,6 +59,10 @@ class Bucket:
         self._out -= 1
         self.count(now)
 
+    def put_back(self) -> None:
+        """Say that the request was never made: its token is there again."""
+        self._out -= 1
+
     def count(self, at: float) -> None:
         """Count a request that took no token and was answered then."""
         self._answered.append(max(at, self._answered[-1]) if self._answered else at)

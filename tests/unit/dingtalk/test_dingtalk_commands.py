@@ -449,6 +449,7 @@ def test_who_does_not_get_a_message_is_told() -> None:
     with pytest.raises(CommandError) as refusal:
         outcomes.check_receiver({"flowControlledStaffIdList": ["u"]}, target)
     assert (refusal.value.retcode, refusal.value.retryable) == (RetCode.PLATFORM_LIMITED, True)
+    assert refusal.value.data == {"platform_code": "flowControlledStaffId", "limit": "chat"}
 
 
 def test_what_was_not_recalled_is_told() -> None:

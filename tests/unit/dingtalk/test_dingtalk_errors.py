@@ -143,6 +143,15 @@ def test_a_limit_is_known_by_its_code(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "whose"), [("130101", "chat"), ("90030", "chat"), ("90018", None), ("Throttling.User", None)]
+)
+def test_a_limit_of_a_webhook_is_its_chats_and_any_other_the_apps(code: str, whose: str | None) -> None:
+    limited = errors.command_refused(answer(403, code=code))
+    assert limited.data is not None
+    assert limited.data.get("limit") == whose
+
+
+@pytest.mark.parametrize(
     ("given", "is_success", "is_token_refused"),
     [
         (Answer(200, b"{}"), True, False),

@@ -1,0 +1,61 @@
+"""What becomes of what a client asks for, and whose queue it is in."""
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.configuration import one, read
+from longwire.outbox.command import Asked, accepted, app_of, owner_of
+from longwire_protocol.declaration import Supported
+
+CONFIG = replace(
+    read(one()).accounts["acme"],
+    repeat_window_s=3600.0,
+    supported=Supported(unrepeatable=("platform.call",)),
+)
+ASKED = Asked(
+    client="c1",
+    method="message.create",
+    params={"text": "hi"},
+    chat="oc_1",
+    is_repeatable=False,
+    idempotency_key="k",
+    deadline_s=30.0,
+)
+
+
+def test_what_is_asked_for_is_kept_with_whose_it_is_and_until_when() -> None:
+    command = accepted(ASKED, CONFIG, number=7, receipt="r", fingerprint=b"f", now=100.0)
+    assert (command.number, command.receipt, command.fingerprint) == (7, "r", b"f")
+    assert (command.account, command.platform, command.app) == ("acme", "lark", "cli_1")
+    assert (command.method, command.params, command.idempotency_key) == (
+        "message.create",
+        {"text": "hi"},
+        "k",
+    )
+    assert (command.accepted_at, command.deadline_at) == (100.0, 130.0)
+
+
+def test_what_has_no_chat_keeps_no_order() -> None:
+    command = accepted(replace(ASKED, chat=None), CONFIG, number=7, receipt="r", fingerprint=b"", now=100.0)
+    assert command.chat == "receipt:r"
+
+
+@pytest.mark.parametrize(("method", "window_s"), [("message.create", 3600.0), ("platform.call", 0.0)])
+def test_the_platform_tells_repetitions_of_what_it_can(method: str, window_s: float) -> None:
+    asked = replace(ASKED, method=method)
+    command = accepted(asked, CONFIG, number=7, receipt="r", fingerprint=b"", now=100.0)
+    assert command.repeat_window_s == window_s
+
+
+def test_accounts_of_one_app_are_in_one_queue_and_each_remains_itself() -> None:
+    command = accepted(ASKED, CONFIG, number=7, receipt="r", fingerprint=b"", now=100.0)
+    other = replace(CONFIG, account="other")
+    assert app_of(command) == app_of(CONFIG) == app_of(other) == ("lark", "cli_1")
+    assert owner_of(command) == owner_of(CONFIG) != owner_of(other)
+    assert app_of(replace(CONFIG, app="cli_2")) != app_of(command)
+
+
+def test_without_an_app_each_account_is_in_a_queue_of_its_own() -> None:
+    alone = replace(CONFIG, app=None)
+    assert app_of(alone) != app_of(replace(alone, account="other"))
+    assert app_of(alone) == app_of(accepted(ASKED, alone, number=1, receipt="r", fingerprint=b"", now=1.0))
