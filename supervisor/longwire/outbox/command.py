@@ -13,8 +13,7 @@ from longwire.config import AccountConfig
 from longwire.journal import CommandRow
 
 MOST_KEPT_BYTES = 16 * 1024
-"""An answer's data up to this size is kept. What sends answers some hundred bytes; 100,000 of them at their
-largest are 1.6 GB of disk."""
+"""An answer's data up to this size is kept. What sends answers some hundred bytes."""
 
 
 class State(StrEnum):
@@ -36,8 +35,11 @@ class Outcome(msgspec.Struct, frozen=True):
     data: Any = None
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A command and how far it is. Times are Unix seconds on a clock that does not step within a run."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_defaults=True):
+    """A command and how far it is. Times are Unix seconds on a clock that does not step within a run.
+
+    On disk it is an array, as there are millions: what is new comes last and has a default.
+    """
 
     number: int
     """In the order in which commands were accepted."""
