@@ -29,7 +29,7 @@ TENANTS: dict[str, dict[str, dict[str, Any]]] = {
     "acme": {
         "acme-lark": {
             "connector": "lark",
-            "app_id": "cli_0123456789abcdef",
+            "app_id": "cli_fedcba9876543210",
             "app_secret": "vault:acme/lark",
             "domain": PLATFORM,
         }

@@ -29,8 +29,7 @@ async def answer(client: Client, event: Event) -> None:
         whole = "".join([piece async for piece in think(event.text or "")])
         await client.reply(event, text=whole)
         return
-    params = {"reply_to": event.message_id, "stream": {"text": "..."}}
-    card = await client.call("message.create", params, account=event.account, idempotency_key=event.id)
+    card = await client.reply(event, stream={"text": "..."}, idempotency_key=event.id)
 
     async def show(text: str, **how: Any) -> None:
         params = {"message_id": card["message_id"], "stream": {"text": text, **how}}

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import TypedDict
 
 import msgspec
 
-from longwire_protocol.codec import encode
+from longwire_protocol.codec import MAX_REQUEST_BYTES, encode
 from longwire_protocol.errors import ClientClosed, CommandError, RetCode, SupervisorUnreachable
 from longwire_protocol.messages import Reply, Request
 
@@ -35,14 +34,6 @@ comes up to 3 s after it, and says more than none. Looks, not seconds, because a
 itself comes back to an answer that it has not read yet, or has to ask for again."""
 
 Seen = Callable[[Reply], None]
-
-
-class Sending(TypedDict, total=False):
-    """How a command is sent; see `Client.call`."""
-
-    idempotency_key: str | None
-    wait_ms: int | None
-    deadline_s: float
 
 
 class _Call(msgspec.Struct, eq=False, kw_only=True):
@@ -123,7 +114,12 @@ class Calls:
         while self._waiting:
             call = next(iter(self._waiting))
             call.number = self.new_id()
-            if not self._send(self._encoded(call)):
+            frame = self._encoded(call)
+            if len(frame) > MAX_REQUEST_BYTES:
+                del self._waiting[call]
+                call.answer.set_exception(_too_large(len(frame)))
+                continue
+            if not self._send(frame):
                 return False
             call.is_sent = True
             del self._waiting[call]
@@ -147,6 +143,12 @@ class Calls:
                 call.answer.set_result(reply)
         if seen is not None:
             seen(reply)
+
+    def refused(self, number: int, message: str) -> None:
+        """Take note that the supervisor could not read a request: nothing was done."""
+        call = self._sent.get(number)
+        if call is not None and not call.answer.done():
+            call.answer.set_exception(CommandError(RetCode.BAD_REQUEST, message))
 
     def fail(self, message: str) -> None:
         """Fail what was sent, as nobody answers; what has a key can be asked again and goes on waiting."""
@@ -213,3 +215,8 @@ class Calls:
     def _encoded(self, call: _Call) -> bytes:
         left_ms = max(1, round((call.ends_at - self._loop.time()) * 1000))
         return encode(msgspec.structs.replace(call.request, id=call.number, deadline_ms=left_ms))
+
+
+def _too_large(size_bytes: int) -> CommandError:
+    text = f"the request has {size_bytes} bytes, {MAX_REQUEST_BYTES} at most are taken; files go in chunks"
+    return CommandError(RetCode.BAD_PARAM, text)

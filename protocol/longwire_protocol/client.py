@@ -11,7 +11,7 @@ from typing import Any, Self, Unpack
 
 import zmq
 
-from longwire_protocol.calls import LATE_LOOKS, Calls, Sending
+from longwire_protocol.calls import LATE_LOOKS, Calls
 from longwire_protocol.channel import Carrier, Channel, Sent
 from longwire_protocol.codec import Decoder, encode
 from longwire_protocol.dialling import LINGER_MS, dial
@@ -21,6 +21,7 @@ from longwire_protocol.errors import (
     CommandError,
     FrameError,
     LongwireError,
+    RetCode,
     SupervisorUnreachable,
 )
 from longwire_protocol.event import Event, answer_to
@@ -39,6 +40,7 @@ from longwire_protocol.messages import (
 )
 from longwire_protocol.openings import Openings
 from longwire_protocol.replies import data_of
+from longwire_protocol.sending import Answer, Message, parted
 from longwire_protocol.subscription import Replay, Start, Subscription, SubscriptionLimits
 from longwire_protocol.version import CLIENT_PROTOCOL
 
@@ -149,6 +151,8 @@ class Client:
         """
         if self._unusable is not None:
             raise self._unusable()
+        if deadline_s <= 0:
+            raise CommandError(RetCode.BAD_PARAM, "deadline_s must be more than 0")
         request = Request(
             id=0,
             method=method,
@@ -211,16 +215,24 @@ class Client:
         params |= _given(**{"from": first, "to": last})
         return Replay(self, params, credit=_REPLAY_CREDIT)
 
-    async def send(self, account: str, chat: str, text: str, **how: Unpack[Sending]) -> Any:
-        """Send a text to a chat and return the platform's answer; `how` is as for `call`.
+    async def send(self, account: str, chat: str, text: str | None = None, **message: Unpack[Message]) -> Any:
+        """Send a message to a chat and return the platform's answer.
+
+        Args:
+            account: that sends it.
+            chat: the chat's id.
+            text: what it says, where it is plain text.
+            message: what it says else, and how it is sent; see `Message` and `call`.
 
         Raises:
             CommandError: refused by the supervisor or by the platform.
         """
-        return await self.call("message.create", {"chat": chat, "text": text}, account=account, **how)
+        says, how = parted(message)
+        params = {"chat": chat, **says} if text is None else {"chat": chat, **says, "text": text}
+        return await self.call("message.create", params, account=account, **how)
 
-    async def reply(self, event: Event, *, text: str, **how: Unpack[Sending]) -> Any:
-        """Answer a message where it was written; `how` is as for `call`.
+    async def reply(self, event: Event, **message: Unpack[Answer]) -> Any:
+        """Answer a message where it was written; what is said, and how, is as for `send`.
 
         An event can come again after it was answered, e.g. when this program was killed before its ack. With
         `idempotency_key=event.key()` there is one answer all the same.
@@ -228,8 +240,8 @@ class Client:
         Raises:
             CommandError: refused by the supervisor or by the platform.
         """
-        params = {**answer_to(event), "text": text}
-        return await self.call("message.create", params, account=event.account, **how)
+        says, how = parted(message)
+        return await self.call("message.create", {**answer_to(event), **says}, account=event.account, **how)
 
     def in_fork(self) -> None:
         """See `inherited.Heir`."""
@@ -362,7 +374,9 @@ class Client:
             self._openings.lose_all()
 
     def _complained(self, error: Error) -> None:
-        if error.code != "not_subscribed":
+        if isinstance(error.id, int):
+            self._calls.refused(error.id, error.message)
+        elif error.code != "not_subscribed":
             _log.warning("the supervisor could not use a frame: %s: %s", error.code, error.message)
         else:
             self._openings.lose(error.subscription or "")

@@ -52,6 +52,29 @@ class Decoder(Generic[T]):
         return frame
 
 
+class _Head(msgspec.Struct):
+    kind: Any = None
+    id: Any = None
+
+
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+def request_id(data: bytes) -> int | str | None:
+    """Return the id of what would be a request, could it be read; `None` where that cannot be told.
+
+    Larger frames than `MAX_FRAME_BYTES` are not looked into.
+    """
+    if len(data) > MAX_FRAME_BYTES:
+        return None
+    try:
+        head = _decode_head(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    is_request = head.kind == "request" and isinstance(head.id, int | str)
+    return head.id if is_request else None
+
+
 _FIXMAP, _FIXMAP_END, _MAP16 = 0x80, 0x90, 0xDE
 _MAP16_PAIRS = 0xFFFF
 BODY_HEADER_BYTES = 3

@@ -5,7 +5,7 @@ One ZeroMQ frame each: a MessagePack map with `kind`. Unknown fields are ignored
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     deadline_ms: int | None = None
     """How long the client waits, from the supervisor's receipt; 30,000 where absent. A command that is
     accepted durably expires then."""
-    wait_ms: int | None = None
+    wait_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """How long to wait for the outcome of such a command before the reply is `accepted`; until its deadline
     where absent."""
     trace: str | None = None
@@ -98,6 +98,8 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", t
     """`malformed`, `too_large`, `not_subscribed`, `bad_ack`."""
     message: str
     subscription: str | None = None
+    id: int | str | None = None
+    """Of the request that the frame was, where that can be told; there is no other answer to it."""
 
 
 ToSupervisor = Request | Ack | Nack | Credit | Ping | Pong

@@ -19,7 +19,7 @@ import zmq
 from longwire.logger import get_logger
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Carrier, Channel, Sent, new_socket
-from longwire_protocol.codec import MAX_REQUEST_BYTES, Decoder, encode
+from longwire_protocol.codec import MAX_REQUEST_BYTES, Decoder, encode, request_id
 from longwire_protocol.errors import CommandError, FrameError, FrameTooLarge, RetCode
 from longwire_protocol.messages import (
     Ack,
@@ -289,7 +289,7 @@ class Control:
             frame = self._decode(parts[-1])
         except FrameError as exc:
             code = "too_large" if isinstance(exc, FrameTooLarge) else "malformed"
-            client.send(Error(code=code, message=str(exc)))
+            client.send(Error(code=code, message=str(exc), id=request_id(parts[-1])))
             return
         match frame:
             case Ack():

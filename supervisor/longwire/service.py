@@ -13,6 +13,7 @@ import msgspec
 
 from longwire.account import Account
 from longwire.changes import Changed, Changer, explained
+from longwire.config import AccountConfig
 from longwire.control import ClientPeer
 from longwire.deliveries import Deliveries
 from longwire.idempotency import Idempotency
@@ -156,7 +157,7 @@ class Service:
         return {
             "methods": sorted([*self._methods, ABOUT_RECEIPTS]),
             "connectors": {name: sorted(methods) for name, methods in sorted(known.items())},
-            "details": {a.config.connector: a.config.supported for a in self._realm.accounts.values()},
+            "details": {a.config.connector: _details(a.config) for a in self._realm.accounts.values()},
         }
 
     async def _logs_tail(self, _client: ClientPeer, request: Request, deadline_s: float) -> Any:
@@ -290,3 +291,9 @@ class Service:
 
 def _is_known(method: str, account: Account) -> bool:
     return method in account.config.methods or method in account.config.supported.missing
+
+
+def _details(config: AccountConfig) -> dict[str, Any]:
+    """Return what the commands of an account's connector can do, and how many of them its platform takes."""
+    rates: dict[str, Any] = msgspec.to_builtins(config.rates)
+    return {**msgspec.to_builtins(config.supported), **({"rates": rates} if any(rates.values()) else {})}

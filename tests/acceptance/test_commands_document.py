@@ -236,6 +236,10 @@ def render(table: list[list[str]], details: Mapping[str, Any]) -> str:
     told = [
         [f"{limits[name][limit]:,}" if limit in limits[name] else "" for name in PLATFORMS] for limit in names
     ]
+    paces = [
+        [scope, *(_in_words(details[name].get("rates", {}).get(scope, [])) for name in PLATFORMS)]
+        for scope in ("app", "chat")
+    ]
     lines = [
         "# Commands",
         "",
@@ -254,8 +258,19 @@ def render(table: list[list[str]], details: Mapping[str, Any]) -> str:
         "| --- | --- | --- |",
         *(f"| `{name}` | {' | '.join(cells)} |" for name, cells in zip(names, told, strict=True)),
         "",
+        "Commands that come faster than their platform takes them wait for their turn, until their deadline.",
+        "So many go in any such time:",
+        "",
+        "| of one | Lark | DingTalk |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(cells)} |" for cells in paces),
+        "",
     ]
     return "\n".join(lines)
+
+
+def _in_words(rates: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{rate['most']:,} in {rate['within_s']:g} s" for rate in rates)
 
 
 async def received(simulator: Simulator, client: Client) -> dict[str, tuple[str, str]]:

@@ -17,7 +17,7 @@ from harness.waiting import until
 from longwire_connectors.simulator.injections import DingTalkEvent, LarkEvent
 
 FOLDER = Path(__file__).parents[2] / "examples" / "fastapi_host"
-LARK, DING = "cli_0123456789abcdef", "dingbeta"
+LARK, DING = "cli_fedcba9876543210", "dingbeta"
 
 
 @pytest.fixture(name="program")

@@ -190,6 +190,16 @@ async def test_messages_with_wrong_fields_are_refused(bot: Bot, path: str, chang
     assert (status, answer["code"]) == (400, 99992402)
 
 
+@pytest.mark.parametrize(
+    ("kind", "most"), [("text", 150 * 1024), ("post", 30 * 1024), ("interactive", 30 * 1024)]
+)
+async def test_messages_that_say_too_much_are_refused(bot: Bot, kind: str, most: int) -> None:
+    for length, code in ((most, 0), (most + 1, 230025)):
+        content = json.dumps({"text": "x" * (length - len('{"text": ""}'))})
+        body = {"receive_id": "ou_1", "msg_type": kind, "content": content}
+        assert (await bot.call("/im/v1/messages?receive_id_type=open_id", body))[1]["code"] == code
+
+
 async def test_tokens_are_checked(bot: Bot) -> None:
     info = f"{bot.url}/open-apis/bot/v3/info"
     for headers, code in (({}, 99991661), ({"Authorization": "Bearer t-wrong"}, 99991663)):

@@ -153,7 +153,7 @@ class RobotCommands:
     async def _react(self, params: Reaction, *, is_added: bool) -> Json:
         chat = place_of(params).chat or self._memory.chats.get(params.message_id)
         if chat is None:
-            raise bad("`chat` must be given: the message came before the connector started")
+            raise bad("`chat` must be given: this process did not receive that message")
         await self._api.call(calls.react(params, chat, robot_code=self._robot, is_added=is_added))
         return {}
 

@@ -8,7 +8,7 @@ from longwire_connectors.simulator.answers import json_answer, path_part
 from longwire_connectors.simulator.apps import Verdict
 from longwire_connectors.simulator.counters import SentMessage, keep
 from longwire_connectors.simulator.lark_cards import LarkCards
-from longwire_connectors.simulator.lark_gate import Json, LarkGate, read_json, refuse
+from longwire_connectors.simulator.lark_gate import Json, LarkGate, Refusal, read_json, refuse
 from longwire_connectors.simulator.lark_media import LarkMedia
 from longwire_connectors.simulator.lark_messages import LarkMessages
 from longwire_connectors.simulator.lark_store import Store, Stored, decoded
@@ -21,6 +21,10 @@ UUID_LIFE_S = 3600.0
 """How long a message's ``uuid`` makes it idempotent (Lark document on sending)."""
 MAX_UUID_CHARS = 50
 RECEIVE_ID_TYPES = frozenset({"open_id", "user_id", "union_id", "email", "chat_id"})
+
+CONTENT_BYTES = {"text": 150 * 1024, "post": 30 * 1024, "interactive": 30 * 1024}
+"""The most that a message of each kind may say (Lark document on sending)."""
+CONTENT_TOO_LONG = 230025
 
 APP_SECRET_INVALID = 10014
 """A wrong app id or secret at the token call: 10003 and 10014 are what the documents list."""
@@ -172,3 +176,6 @@ def _check_message(body: Json) -> None:
         raise refuse(f"uuid is longer than {MAX_UUID_CHARS}")
     if not isinstance(body.get("msg_type"), str) or decoded(body.get("content")) is None:
         raise refuse("msg_type, content (a JSON text)")
+    most = CONTENT_BYTES.get(str(body["msg_type"]))
+    if most is not None and len(str(body["content"]).encode()) > most:
+        raise Refusal(CONTENT_TOO_LONG, "The length of the message content reaches its limit.")

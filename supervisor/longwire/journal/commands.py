@@ -18,8 +18,8 @@ KEPT_S = 24 * 3600.0
 """How long an ended command is kept: as long as an idempotency key counts."""
 
 MOST = 2_500_000
-"""Rows; above it the oldest that have ended go before their time. At 100,000 commands an hour that is a day; it
-takes 1.4 GB of disk (550 bytes each, measured)."""
+"""Rows; above it the oldest that have ended go before their time. At 100,000 commands an hour that is a day,
+and 1.4 GB of disk (550 bytes each, measured)."""
 
 _SLICE = 200
 """Rows forgotten by one commit at most, beyond as many as it adds: 1 ms."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.msgpack import decode, encode
 
 from longwire_protocol import codec, frames, messages
-from longwire_protocol.codec import Decoder, encode_event, is_body, with_delivery
+from longwire_protocol.codec import Decoder, encode_event, is_body, request_id, with_delivery
 from longwire_protocol.errors import FrameError, FrameTooLarge, MalformedFrame
 from longwire_protocol.event import Bot, Chat, Event
 from longwire_protocol.link import Fault, LinkFailure, LinkState
@@ -42,6 +42,7 @@ TO_CLIENT = [
     messages.Reply(id="a", status="failed", retcode=10003, message="m", retryable=True, retry_after_ms=3),
     messages.Error("malformed", "m"),
     messages.Error("not_subscribed", "m", "s"),
+    messages.Error("malformed", "m", id=5),
     messages.Ping(),
     messages.Pong(id=None, supervisor_id="s"),
 ]
@@ -268,3 +269,26 @@ def test_a_whole_event_reads_the_same_after_its_way_through_the_journal() -> Non
 )
 def test_a_body_is_looked_at_before_it_is_stored(body: bytes, *, can: bool) -> None:
     assert is_body(body) is can
+
+
+@pytest.mark.parametrize(
+    ("frame", "id_"),
+    [
+        ({"kind": "request", "id": 7, "method": 5}, 7),
+        ({"id": "a", "params": [1], "kind": "request"}, "a"),
+        ({"kind": "request", "id": 1.5}, None),
+        ({"kind": "request"}, None),
+        ({"kind": "ack", "id": 7}, None),
+        ([1, 2], None),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_known_by_its_id_where_it_has_one(
+    frame: object, id_: int | str | None
+) -> None:
+    assert request_id(encode(frame)) == id_
+
+
+def test_what_is_no_frame_or_too_large_to_look_at_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert request_id(b"\xc1") is None
+    monkeypatch.setattr(codec, "MAX_FRAME_BYTES", 10)
+    assert request_id(encode({"kind": "request", "id": 7})) is None
