@@ -108,8 +108,7 @@ def told(command: Command) -> Any:
     raise CommandError(
         outcome.retcode,
         outcome.message,
-        # The same key would have the same answer.
-        retryable=command.state is State.EXPIRED and command.idempotency_key is None,
+        retryable=command.state is State.EXPIRED,
         data={**_map(outcome.data), "receipt": command.receipt, "state": command.state.value},
     )
 

@@ -89,3 +89,17 @@ async def test_an_answer_that_waits_in_the_socket_of_a_stopped_supervisor_counts
         hub.drain = lambda: None
     result = await hub.child.command("message.create", {}, deadline_s=0.0)
     assert result.retcode == retcode
+
+
+async def test_what_has_expired_gives_its_key_back_and_what_was_done_does_not(world: World) -> None:
+    async with world.running():
+        world.account.is_up = False
+        expired = await world.send("a", key="k", deadline_s=0.05)
+        assert expired.state is State.EXPIRED
+    async with world.running() as outbox:
+        world.account.is_up = True
+        done = await world.send("a", key="k")
+        again = await world.send("a", key="k")
+        assert (done.state, again.receipt) == (State.DONE, done.receipt)
+        assert (await outbox.find(expired.receipt)) == expired
+    assert world.account.texts == ["a"]

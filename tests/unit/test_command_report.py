@@ -69,7 +69,8 @@ def test_what_has_not_ended_is_accepted(state: State) -> None:
     [
         (State.FAILED, None, False),
         (State.UNCERTAIN, None, False),
-        (State.EXPIRED, "k1", False),
+        (State.FAILED, "k1", False),
+        (State.EXPIRED, "k1", True),
         (State.EXPIRED, None, True),
     ],
 )

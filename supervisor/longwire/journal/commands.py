@@ -76,7 +76,8 @@ class CommandTable:
     def _put(self, row: CommandRow, *, now: float) -> bool:
         body = seal(row.receipt, row.body)
         changed = self._connection.execute(
-            "UPDATE commands SET ended_at = ?, body = ? WHERE number = ?", (row.ended_at, body, row.number)
+            "UPDATE commands SET scope = ?, ended_at = ?, body = ? WHERE number = ?",
+            (row.scope, row.ended_at, body, row.number),
         )
         if changed.rowcount:
             return True

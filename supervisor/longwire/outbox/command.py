@@ -82,8 +82,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_d
 
     @property
     def scope(self) -> bytes | None:
-        """What its idempotency key is unique in; `None` without one."""
-        if self.idempotency_key is None:
+        """What its idempotency key is unique in; `None` without one.
+
+        What expired had no effect and gives its key back: asked again, it is another command.
+        """
+        if self.idempotency_key is None or self.state is State.EXPIRED:
             return None
         return scope_of(self.tenant, self.account, self.method, self.idempotency_key)
 

@@ -71,6 +71,8 @@ class Entry:
         self.last = command
         """As it is on disk."""
         self.size_bytes = size_bytes
+        self.scope = command.scope
+        """Under which it is known as long as it has not ended on disk."""
         self.accepted: asyncio.Future[None] = loop.create_future()
         """When it is on disk, or refused."""
         self.ended: asyncio.Future[Command] = loop.create_future()

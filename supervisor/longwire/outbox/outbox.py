@@ -307,16 +307,16 @@ class Outbox:
     def _hold(self, entry: Entry) -> None:
         command = entry.command
         self._entries[command.number] = self._by_receipt[command.receipt] = entry
-        if (scope := command.scope) is not None:
-            self._by_scope[scope] = entry
+        if entry.scope is not None:
+            self._by_scope[entry.scope] = entry
         self._bytes += entry.size_bytes
         self._lane(app_of(command), Rates()).size_bytes += entry.size_bytes
 
     def _drop(self, entry: Entry) -> None:
         command = entry.command
         del self._entries[command.number], self._by_receipt[command.receipt]
-        if (scope := command.scope) is not None:
-            del self._by_scope[scope]
+        if entry.scope is not None:
+            del self._by_scope[entry.scope]
         self._bytes -= entry.size_bytes
         self._lanes[app_of(command)].size_bytes -= entry.size_bytes
 
