@@ -1,7 +1,7 @@
 """A hundred thousand commands an hour: from the client's call to the request that the platform sees.
 
 Four Lark apps, ten chats each, 28 commands a second in an even stream, for a minute each for Longwire and the
-plain SDK, twice in turn; `LONGWIRE_SENDING_S=600` takes ten minutes each time.
+plain SDK, twice in turn; `LONGWIRE_SENDING_S=600` takes ten minutes for each of them, once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _APPS = 4
 _CHATS = 40
 _RATE_PER_S = 28.0
 _HOUR_S = 3600.0
+_LONG_S = 600.0
+"""So long a round needs no second one to be believed."""
 _WARM_UP = 20
 """Commands to each account before those that count: the first imports, connects and fetches a token."""
 _CALL_S = 30.0
@@ -53,7 +55,7 @@ async def measure(bench: Bench) -> list[Row]:
         await _warm_up(stage.longwire.client)
         ours: list[Sent] = []
         theirs: list[Sent] = []
-        for number in range(2):
+        for number in range(1 if for_s >= _LONG_S else 2):
             begun = await _steadily(stage.longwire.client, number=number, for_s=for_s)
             ours.append(await _outcome(stage.simulator, begun, prefix="cli_", for_s=for_s))
             begun = await _plain(stage, number=number, for_s=for_s)
@@ -75,7 +77,7 @@ async def measure(bench: Bench) -> list[Row]:
             unit="/h",
             baseline=min(sent.per_hour for sent in theirs),
             target=">= 100,000/h",
-            note="what reached the platform in the lesser of two rounds; the rate was given",
+            note="what reached the platform, in the lesser round; the rate was given",
         ),
     ]
 
