@@ -86,6 +86,8 @@ say(seen=seen, works_on=client.call("hello")["protocol"])
 """
 
 OWN_THREAD = """
+from longwire_protocol.messages import Credit
+
 client = SyncClient(ENDPOINT, connect_timeout_s=60)
 seen = []
 
@@ -100,10 +102,16 @@ class Reporter(logging.Handler):
 
 client.call("status")
 logging.getLogger("longwire.client").addHandler(Reporter())
-try:
-    client.call("status", {"too": "large" * 1_000_000}, deadline_s=1)
-except Exception as exc:
-    pass
+events = client.subscribe("own")
+events.open()
+
+async def complain(inner):
+    inner.tell(Credit("own", 0))  # which the supervisor refuses, and the client has a line in the log for
+
+client.session.run(complain)
+deadline = time.monotonic() + 30
+while not seen and time.monotonic() < deadline:
+    time.sleep(0.05)
 (found,) = seen
 say(error=found[0], text=found[1], seconds=found[2], works_on=client.call("hello")["protocol"])
 """
