@@ -12,6 +12,7 @@ from fakes.journal import Gate, no_thread_stays, path_fixture  # noqa: F401  # p
 from fakes.outbox import Account, Config, World, refusal
 from harness.waiting import until
 from longwire.outbox import State
+from longwire.outbox.outbox import SLOW_COMMIT_S
 from longwire_protocol.declaration import Rate, Rates
 from longwire_protocol.errors import CommandError, RetCode
 
@@ -45,12 +46,38 @@ async def test_a_command_is_carried_out_with_its_receipt_as_key_and_its_end_is_a
 async def test_nobody_is_told_before_the_command_is_on_disk(world: World) -> None:
     gate = Gate()
     async with world.running(gate=gate):
-        sending = asyncio.ensure_future(world.send("a"))
+        sending = asyncio.ensure_future(world.send("a", key="k"))
         await gate.wait_reached()
         assert not world.account.told
         gate.open.set()
         assert (await sending).state is State.DONE
         assert gate.passes == 2  # its acceptance and the beginning of its try share a commit
+
+
+async def test_one_without_a_key_goes_meanwhile_and_nobody_is_told_before_it_is_on_disk(
+    world: World,
+) -> None:
+    gate = Gate()
+    async with world.running(gate=gate) as outbox:
+        sending = asyncio.ensure_future(world.send("a"))
+        await until_told(world, 1)
+        await gate.wait_reached()
+        assert not sending.done()
+
+        async def is_slow() -> bool:
+            return world.journal.oldest_wait_s > SLOW_COMMIT_S
+
+        await until(is_slow, what="the disk is slow")
+        other = asyncio.ensure_future(world.send("b", chat="oc_2"))
+
+        async def is_taken_in() -> bool:
+            return outbox.status().under_way == 1  # the first one's try is over
+
+        await until(is_taken_in, what="the other one would go, too")
+        assert world.account.texts == ["a"], "but it waits for the disk"
+        gate.open.set()
+        assert [command.state for command in await asyncio.gather(sending, other)] == [State.DONE] * 2
+        assert world.account.texts == ["a", "b"]
 
 
 async def test_a_client_that_does_not_wait_gets_what_is_on_disk(world: World) -> None:

@@ -29,7 +29,7 @@ async def test_a_command_that_is_on_disk_only_after_its_deadline_is_never_carrie
     gate = Gate()
     async with world.running(gate=gate):
         with pytest.raises(TimeoutError):
-            await world.send("a", deadline_s=0.05)
+            await world.send("a", key="k", deadline_s=0.05)
         gate.open.set()
 
         async def told() -> list[Event]:

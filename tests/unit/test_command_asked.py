@@ -5,7 +5,9 @@ from msgspec.structs import replace
 
 from fakes.configuration import one, read
 from longwire.outbox.command import Asked, accepted, app_of, owner_of
+from longwire.outbox.untried import saturated
 from longwire_protocol.declaration import Supported
+from longwire_protocol.errors import CommandError, RetCode
 
 CONFIG = replace(
     read(one()).accounts["acme"],
@@ -59,3 +61,27 @@ def test_without_an_app_each_account_is_in_a_queue_of_its_own() -> None:
     alone = replace(CONFIG, app=None)
     assert app_of(alone) != app_of(replace(alone, account="other"))
     assert app_of(alone) == app_of(accepted(ASKED, alone, number=1, receipt="r", fingerprint=b"", now=1.0))
+
+
+def test_a_key_makes_it_known_by_account_and_method_and_comparable_by_its_params() -> None:
+    command = accepted(ASKED, CONFIG, number=7, receipt="r", fingerprint=ASKED.fingerprint(), now=100.0)
+    assert ASKED.scope(CONFIG) == command.scope
+    assert ASKED.scope(CONFIG) != ASKED.scope(replace(CONFIG, account="other"))
+    assert ASKED.fingerprint() == replace(ASKED, params=dict(ASKED.params)).fingerprint()
+    assert ASKED.fingerprint() != replace(ASKED, params={"text": "ho"}).fingerprint()
+
+
+def test_without_a_key_it_is_neither() -> None:
+    asked = replace(ASKED, idempotency_key=None, params={"text": {1: "one"}})
+    assert (asked.scope(CONFIG), asked.fingerprint()) == (None, b"")
+
+
+def test_params_that_cannot_be_compared_take_no_key() -> None:
+    with pytest.raises(CommandError, match="every key must be a text") as refused:
+        replace(ASKED, params={1: "one", "two": 2}).fingerprint()
+    assert refused.value.retcode == RetCode.BAD_PARAM
+
+
+def test_a_saturation_says_when_to_come_again() -> None:
+    refusal = saturated(0.0301)
+    assert (refusal.retcode, refusal.retryable, refusal.retry_after_ms) == (RetCode.SATURATED, True, 31)

@@ -25,6 +25,7 @@ from longwire.outbox.course import (
     IllegalTrigger,
     Trigger,
     judge,
+    may_go_meanwhile,
     may_repeat,
     step,
 )
@@ -229,3 +230,15 @@ def test_the_facts_tell_all_that_a_client_may_know() -> None:
     assert (ended["state"], ended["retcode"], ended["message"], ended["attempts"]) == ("uncertain", 7, "?", 1)
     assert waiting["idempotency_key"] == "k1"
     assert "params" not in waiting
+
+
+@pytest.mark.parametrize(
+    ("key", "is_disk_well", "may"), [(None, True, True), (None, False, False), ("k", True, False)]
+)
+def test_what_nobody_can_ask_for_again_goes_while_it_is_written_to_a_disk_that_is_well(
+    key: str | None,
+    is_disk_well: bool,  # noqa: FBT001
+    may: bool,  # noqa: FBT001
+) -> None:
+    command = replace(QUEUED, idempotency_key=key)
+    assert may_go_meanwhile(command, is_disk_well=is_disk_well) is may

@@ -11,6 +11,7 @@ import msgspec
 
 from longwire.config import AccountConfig
 from longwire.journal import CommandRow
+from longwire_protocol.errors import CommandError, RetCode
 
 MOST_KEPT_BYTES = 16 * 1024
 """An answer's data up to this size is kept. What sends answers some hundred bytes."""
@@ -102,6 +103,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     is_repeatable: bool
     idempotency_key: str | None
     deadline_s: float
+
+    def scope(self, config: AccountConfig) -> bytes | None:
+        """Return what its idempotency key is unique in, for an account; `None` without one."""
+        if self.idempotency_key is None:
+            return None
+        return scope_of(config.tenant, config.account, self.method, self.idempotency_key)
+
+    def fingerprint(self) -> bytes:
+        """Return what tells other params with the same key; nothing without one.
+
+        Raises:
+            CommandError: the params cannot be compared.
+        """
+        if self.idempotency_key is None:
+            return b""
+        try:
+            return fingerprint_of(self.params)
+        except TypeError as exc:
+            text = "params: with an idempotency_key, every key must be a text"
+            raise CommandError(RetCode.BAD_PARAM, text) from exc
 
 
 def accepted(

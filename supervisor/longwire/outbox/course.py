@@ -169,3 +169,12 @@ def may_repeat(command: Command, *, now: float) -> bool:
     if command.is_repeatable or command.first_tried_at is None:
         return True
     return now - command.first_tried_at < command.repeat_window_s - _SLACK_S
+
+
+def may_go_meanwhile(command: Command, *, is_disk_well: bool) -> bool:
+    """Return whether a first try may begin while the command is being written, which spares it the wait.
+
+    Nobody can ask again for one without a key, and nobody is told that it was accepted before it is on disk.
+    A disk that is slow or full holds it back all the same: nobody could be told what became of it.
+    """
+    return command.idempotency_key is None and is_disk_well

@@ -77,8 +77,8 @@ class Entry:
         """When it is on disk, or refused."""
         self.ended: asyncio.Future[Command] = loop.create_future()
         """When its end is on disk."""
-        self.mark: asyncio.Future[None] = self.accepted
-        """When it is on disk that the present try may have begun."""
+        self.mark: asyncio.Future[None] | None = self.accepted
+        """When it is on disk that the present try may have begun; `None`: that is not waited for."""
         self.is_written = False
         """Whether it was handed to the journal."""
         self.is_refused = False

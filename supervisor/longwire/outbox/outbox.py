@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -27,16 +28,15 @@ from longwire.outbox.command import (
     State,
     accepted,
     app_of,
-    fingerprint_of,
     from_row,
     owner_of,
-    scope_of,
     to_row,
     without_excess,
 )
-from longwire.outbox.course import Trigger, Verdict, judge, may_repeat, step
+from longwire.outbox.course import Trigger, Verdict, judge, may_go_meanwhile, may_repeat, step
 from longwire.outbox.lane import RECENT_S, Entry, Lane, Performer
 from longwire.outbox.report import report
+from longwire.outbox.untried import NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
 from longwire.sending import Saturated
 from longwire.status import OutboxStatus, SendingStatus
 from longwire_protocol.declaration import Rates
@@ -61,6 +61,9 @@ takes a second, and it has to be written."""
 _ROUNDING_S = 0.001
 """A time in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century; and two
 clocks are read one after the other."""
+
+SLOW_COMMIT_S = 0.1
+"""A journal whose oldest write waits longer is not well."""
 
 _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
@@ -137,7 +140,7 @@ class Outbox:
             TimeoutError: it is not on disk soon after its deadline; if it comes there later, it has expired.
             JournalError: the journal cannot be read or written now.
         """
-        fingerprint = b"" if asked.idempotency_key is None else _fingerprint(asked.params)
+        fingerprint = asked.fingerprint()
         # Longer than its deadline: who asks again with nothing left of it wants to hear what became of it.
         async with asyncio.timeout(asked.deadline_s + _GRACE_S):
             entry = await self._entry(performer, asked, fingerprint)
@@ -148,7 +151,7 @@ class Outbox:
         return entry
 
     async def _entry(self, performer: Performer, asked: Asked, fingerprint: bytes) -> Entry:
-        scope = _scope(performer, asked)
+        scope = asked.scope(performer.config)
         entry = None if scope is None else self._by_scope.get(scope)
         if entry is None:
             try:
@@ -161,7 +164,7 @@ class Outbox:
         if entry.is_refused and (known := await self._on_disk(scope)) is not None:
             return known
         if entry.is_refused:  # whose time was over just now
-            raise _saturated(0.0)
+            raise saturated(0.0)
         return entry
 
     async def _on_disk(self, scope: bytes | None) -> Entry | None:
@@ -215,7 +218,7 @@ class Outbox:
         now, config = self.now(), performer.config
         lane = self._lane(app_of(config), config.rates)
         if self._journal.is_full or lane.size_bytes >= _MOST_BYTES - self._bytes:
-            raise _saturated(_FULL_RETRY_S)
+            raise saturated(_FULL_RETRY_S)
         self._number += 1
         command = accepted(
             asked, config, number=self._number, receipt=uuid4().hex, fingerprint=fingerprint, now=now
@@ -224,10 +227,14 @@ class Outbox:
         try:
             lane.put(entry, now)
         except Saturated as exc:
-            raise _saturated(exc.retry_after_s) from exc
+            raise saturated(exc.retry_after_s) from exc
         self._hold(entry)
         self._pump(lane)  # what can go at once is written as under way, which spares it a second commit
-        self._write(entry, done=lambda commit: self._admitted(lane, entry, commit))
+        write = partial(self._write, entry, done=lambda commit: self._admitted(lane, entry, commit))
+        if entry.mark is None:
+            self._loop.call_soon(write)  # behind the try: the writer's thread would take its turn
+        else:
+            write()
         return entry
 
     def _admitted(self, lane: Lane, entry: Entry, commit: Commit) -> None:
@@ -256,6 +263,10 @@ class Outbox:
         wait_s = max(0.0, lane.goes_at() - self.now())
         wait_ms = None if wait_s == math.inf else math.ceil(wait_s * 1000)
         return SendingStatus(queued=queued, under_way=under_way, retry_after_ms=wait_ms, rates=config.rates)
+
+    @property
+    def _is_disk_well(self) -> bool:
+        return self._journal.trouble is None and self._journal.oldest_wait_s <= SLOW_COMMIT_S
 
     def status(self) -> OutboxStatus:
         """Return the counts of now, and of this supervisor's time."""
@@ -298,7 +309,7 @@ class Outbox:
         entry.accepted.set_result(None)
         self._hold(entry)
         if command.state is State.UNDER_WAY:
-            self._conclude(entry, _SUPERVISOR_LOST)
+            self._conclude(entry, SUPERVISOR_LOST)
         if command.attempts:  # nobody knows when the platform saw it
             self._lane(app_of(command), Rates()).count(command.chat, self.now())
         if not entry.command.has_ended:
@@ -360,6 +371,8 @@ class Outbox:
         if entry.is_written:
             mark = entry.mark = self._loop.create_future()
             self._write(entry, done=lambda _: mark.set_result(None))
+        elif may_go_meanwhile(entry.command, is_disk_well=self._is_disk_well):
+            entry.mark = None
         work = self._try(lane, entry)
         task = self._tasks.create_task(work, name=f"command {entry.command.number}")
         self._tries.add(task)
@@ -367,7 +380,8 @@ class Outbox:
 
     async def _try(self, lane: Lane, entry: Entry) -> None:
         """Have the child do it, once it is on disk that it may have."""
-        await asyncio.shield(entry.mark)
+        if entry.mark is not None:
+            await asyncio.shield(entry.mark)
         now = self.now()
         if entry.is_refused:
             lane.withdraw(entry, now)
@@ -383,10 +397,10 @@ class Outbox:
     async def _ask(self, lane: Lane, command: Command) -> CommandResult:
         left_s = command.deadline_at - self.now()
         if left_s <= 0:
-            return _TOO_LATE
+            return TOO_LATE
         performer = self._performer(lane, owner_of(command))
         if performer is None:
-            return _NOBODY
+            return NOBODY
         try:
             return await performer.command(
                 command.method, command.params, deadline_s=min(left_s, _TRY_S), key=command.receipt
@@ -442,43 +456,6 @@ class Outbox:
             self._journal.record(arrivals, done=written)
         except JournalClosed:
             _log.warning("command_left_as_it_is_on_disk", account=command.account, receipt=command.receipt)
-
-
-_SUPERVISOR_LOST = CommandResult(
-    id=0, retcode=RetCode.CHILD_LOST, message="the supervisor ended while it was under way"
-)
-
-_TOO_LATE = CommandResult(
-    id=0, retcode=RetCode.SATURATED, message="the disk took until then to take the try down"
-)
-"""Nothing was done: whoever asked may have been told by now that nothing will be."""
-
-_NOBODY = CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message="the account is gone")
-
-
-def _scope(performer: Performer, asked: Asked) -> bytes | None:
-    if asked.idempotency_key is None:
-        return None
-    config = performer.config
-    return scope_of(config.tenant, config.account, asked.method, asked.idempotency_key)
-
-
-def _fingerprint(params: Mapping[str, Any]) -> bytes:
-    try:
-        return fingerprint_of(params)
-    except TypeError as exc:
-        raise CommandError(
-            RetCode.BAD_PARAM, "params: with an idempotency_key, every key must be a text"
-        ) from exc
-
-
-def _saturated(retry_after_s: float) -> CommandError:
-    return CommandError(
-        RetCode.SATURATED,
-        "too many commands wait; nothing was done",
-        retryable=True,
-        retry_after_ms=math.ceil(retry_after_s * 1000),
-    )
 
 
 def _nothing(*_: object) -> None:
