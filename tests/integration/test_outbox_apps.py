@@ -111,7 +111,10 @@ async def test_asking_again_with_a_key_takes_nothing_of_the_limits(world: Accoun
         assert (await world.write("a", "another", wait_s=None, deadline_s=5.0)).state is State.DONE
 
 
-async def test_an_app_that_is_gone_leaves_nothing_behind(world: Accounts) -> None:
+async def test_an_app_that_is_gone_leaves_nothing_behind(
+    world: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire.outbox.outbox._MANY_LANES", 1)
     async with world.running(wall=time.time()) as outbox:
         for name in ("a", "b", "c"):
             world.add(name, app=f"cli_{name}")

@@ -65,6 +65,9 @@ clocks are read one after the other."""
 SLOW_COMMIT_S = 0.1
 """A journal whose oldest write waits longer is not well."""
 
+_MANY_LANES = 256
+"""From so many on, those that are idle are looked for."""
+
 _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
 
@@ -107,6 +110,7 @@ class Outbox:
         self._tries: set[asyncio.Task[None]] = set()
         self._bytes = 0
         self._ended: Counter[State] = Counter()
+        self._many_lanes = _MANY_LANES
         self._stopped: asyncio.Future[None] = self._loop.create_future()
 
     async def open(self) -> None:
@@ -333,11 +337,16 @@ class Outbox:
 
     def _lane(self, name: AppName, rates: Rates) -> Lane:
         if name not in self._lanes:
-            now = self.now()
-            for idle in [lane.name for lane in self._lanes.values() if lane.is_idle(now)]:
-                del self._lanes[idle]
+            if len(self._lanes) >= self._many_lanes:
+                self._forget_idle_lanes()
             self._lanes[name] = Lane(name, rates)
         return self._lanes[name]
+
+    def _forget_idle_lanes(self) -> None:
+        """Forget them, seldom enough that a burst to many apps does not look through all for each."""
+        now = self.now()
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}
+        self._many_lanes = max(_MANY_LANES, 2 * len(self._lanes))
 
     # Carrying out.
 
