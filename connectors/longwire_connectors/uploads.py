@@ -45,11 +45,9 @@ class Upload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Download(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The parameters of `media.download`: which bytes of which resource."""
+    """The parameters of `media.download` on every platform: which bytes of which resource."""
 
     resource: str
-    message_id: str | None = None
-    """Of the message it came with, for the platforms that need it."""
     kind: str | None = None
     offset: Natural = 0
     length: Annotated[int, msgspec.Meta(ge=1, le=CHUNK_BYTES)] = CHUNK_BYTES

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from contextlib import aclosing
 from typing import Any
 
+from longwire_connectors import uploads
 from longwire_connectors.dingtalk import calls
 from longwire_connectors.dingtalk.calls import Request
 from longwire_connectors.dingtalk.errors import HTTP_OK, Answer, command_refused, command_unreadable
@@ -15,9 +13,10 @@ from longwire_connectors.dingtalk.params import read, require
 from longwire_connectors.dingtalk.supported import MOST_BYTES
 from longwire_connectors.dingtalk.webhooks import is_usable
 from longwire_connectors.http import Part
+from longwire_connectors.ranges import Fetched, fetched_of, range_header, told
 from longwire_connectors.unanswered import SERVER_ERROR, unanswered
 from longwire_connectors.uploading import Uploading
-from longwire_connectors.uploads import Download, Pending, Upload
+from longwire_connectors.uploads import Pending, Upload
 
 DOWNLOAD_BYTES = 512 * 1024 * 1024
 """The longest file that is read to its end; people send large ones."""
@@ -29,7 +28,12 @@ _NAMES = {"image": "image.png", "audio": "audio.amr", "video": "video.mp4", "fil
 _PATH = "/media/upload"
 _HTTP_PARTIAL = 206
 _HTTP_BEYOND = 416
-_RANGE = re.compile(r"bytes (?P<first>\d{1,15})-\d{1,15}/(?P<size>\d{1,15})", re.ASCII)
+
+
+class Download(uploads.Download, forbid_unknown_fields=True, kw_only=True):
+    """The parameters of `media.download`; DingTalk finds a file without its message."""
+
+    message_id: str | None = None
 
 
 class Transfers:
@@ -63,7 +67,7 @@ class Transfers:
         url = found.get("downloadUrl")
         if not isinstance(url, str) or not is_usable(url, allows_http=self._allows_http):
             raise command_unreadable(is_harmless=True)
-        return await self._fetch(url, asked)
+        return told(await self._fetch(url, asked), asked)
 
     def close(self) -> None:
         """Look after nothing any more."""
@@ -82,40 +86,14 @@ class Transfers:
             raise command_unreadable(is_harmless=True)
         return file_id
 
-    async def _fetch(self, url: str, asked: Download) -> dict[str, Any]:
-        """Fetch a range; a host that does not know ranges gives all, and what stands before is skipped."""
-        wanted = f"bytes={asked.offset}-{asked.offset + asked.length - 1}"
+    async def _fetch(self, url: str, asked: Download) -> Fetched:
         async with self._api.http.stream(
-            "GET", url, headers={"Range": wanted}, max_bytes=DOWNLOAD_BYTES, total_s=DOWNLOAD_S
+            "GET", url, headers={"Range": range_header(asked)}, max_bytes=DOWNLOAD_BYTES, total_s=DOWNLOAD_S
         ) as answer:
             if answer.status == _HTTP_BEYOND:
-                return {"data": b"", "offset": asked.offset, "size": None, "last": True, "mime": None}
+                return Fetched()
             if answer.status >= SERVER_ERROR:
                 raise unanswered("the file's host failed", was_sent=True, is_harmless=True)
             if answer.status not in {HTTP_OK, _HTTP_PARTIAL}:
                 raise command_refused(Answer(answer.status, b""))
-            first, size = place_of(answer.headers, is_partial=answer.status == _HTTP_PARTIAL)
-            data, at, end = bytearray(), first, asked.offset + asked.length
-            async with aclosing(answer.chunks()) as chunks:
-                async for chunk in chunks:
-                    data += chunk[max(0, asked.offset - at) : max(0, end - at)]
-                    at += len(chunk)
-                    if at >= end:
-                        break
-        ends_at = asked.offset + len(data)
-        return {
-            "data": bytes(data),
-            "offset": asked.offset,
-            "size": size,
-            "last": len(data) < asked.length or ends_at == size,
-            "mime": answer.headers.get("Content-Type"),
-        }
-
-
-def place_of(headers: Mapping[str, str], *, is_partial: bool) -> tuple[int, int | None]:
-    """Return where an answer's body begins within the file, and how long that is if the answer says it."""
-    if is_partial:
-        found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-        return (int(found["first"]), int(found["size"])) if found else (0, None)
-    length = headers.get("Content-Length", "")
-    return 0, int(length) if length.isascii() and length.isdigit() else None
+            return await fetched_of(answer, asked)

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from longwire_connectors.http import Part
-from longwire_connectors.lark.media import DOWNLOAD_BYTES, Download, download_request, range_header, slice_of
+from longwire_connectors.lark.media import DOWNLOAD_BYTES, Download, download_request
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.outgoing import Request
 from longwire_connectors.lark.refusals import code_of
+from longwire_connectors.ranges import Fetched, fetched_of, range_header
 from longwire_connectors.unanswered import unanswered
 from longwire_protocol.errors import CommandError
 
-__all__ = ["Api", "Fetched", "LarkApi", "unreadable"]
+__all__ = ["Api", "LarkApi", "unreadable"]
 
 UPLOAD_S: Final = 120.0
 """For a whole file: 30 MB at 2 Mbit/s. The command's own deadline may be shorter."""
 DOWNLOAD_S: Final = 60.0
 """For one chunk; where the platform does not know ranges, for all before it, too."""
-_PARTIAL: Final = 206
 _BEHIND_THE_END: Final = 416
-
-
-class Fetched(msgspec.Struct, frozen=True):
-    """A part of a resource."""
-
-    data: bytes
-    size: int | None
-    """Of the whole, where the platform says it."""
-    mime: str | None
 
 
 class Api(Protocol):
@@ -84,26 +73,13 @@ class LarkApi:
                 max_bytes=DOWNLOAD_BYTES,
                 total_s=DOWNLOAD_S,
             ) as download:
-                part = slice_of(download.headers, is_partial=download.status == _PARTIAL)
-                data = await _take(download.chunks(), skip=asked.offset - part.first, most=asked.length)
-                return Fetched(data, part.size, download.headers.get("Content-Type"))
+                return await fetched_of(download, asked)
         except CommandError as error:
             if code_of(error) != _BEHIND_THE_END:
                 raise
-            return Fetched(b"", None, None)
+            return Fetched()
 
 
 def unreadable(what: str) -> CommandError:
     """Return the error for a success that lacks what was asked for."""
     return unanswered(f"Lark's answer has no {what}", was_sent=True, is_harmless=False)
-
-
-async def _take(chunks: AsyncIterator[bytes], *, skip: int, most: int) -> bytes:
-    """Return at most `most` bytes behind the first `skip` ones; the rest is not waited for."""
-    taken = bytearray()
-    async for chunk in chunks:
-        taken += chunk[skip:]
-        skip = max(0, skip - len(chunk))
-        if len(taken) >= most:
-            break
-    return bytes(taken[:most])

@@ -1,19 +1,15 @@
-"""`media.upload` and `media.download`: what is asked for, and which part of a resource it is. Pure.
+"""`media.upload` and `media.download`: what is asked for. Pure.
 
 Documents: im-v1/image/create, im-v1/file/create, im-v1/message-resource/get.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-import msgspec
 
 from longwire_connectors import uploads
 from longwire_connectors.lark.outgoing import Request, path_id
-from longwire_connectors.uploads import CHUNK_BYTES, Kind, Natural
+from longwire_connectors.uploads import Kind, Natural
 
 MIB = 1024 * 1024
 IMAGE_BYTES = 10 * MIB
@@ -39,7 +35,6 @@ _TYPES = {
     ".pptx": "ppt",
 }
 """`file_type` by the name's end; all else is a `stream`."""
-_RANGE = re.compile(r"bytes (?P<first>\d{1,15})-\d{1,15}/(?P<size>\d{1,15})", re.ASCII)
 
 
 class Upload(uploads.Upload, forbid_unknown_fields=True, kw_only=True):
@@ -48,23 +43,10 @@ class Upload(uploads.Upload, forbid_unknown_fields=True, kw_only=True):
     duration_ms: Natural | None = None
 
 
-class Download(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which bytes of which resource."""
+class Download(uploads.Download, forbid_unknown_fields=True, kw_only=True):
+    """The parameters of `media.download`; Lark finds a resource by its message."""
 
     message_id: str
-    resource: str
-    kind: str | None = None
-    offset: Natural = 0
-    length: Annotated[int, msgspec.Meta(ge=1, le=CHUNK_BYTES)] = CHUNK_BYTES
-    account: Any = None
-    tenant: Any = None
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """Where an answer's body begins within the resource, and how long that is, if the answer says it."""
-
-    first: int
-    size: int | None
 
 
 def upload_form(kind: Kind, *, name: str | None, duration_ms: int | None) -> tuple[str, dict[str, str]]:
@@ -90,20 +72,3 @@ def download_request(asked: Download) -> Request:
         method="GET",
         is_harmless=True,
     )
-
-
-def range_header(asked: Download) -> str:
-    """Return the header `Range` for what is asked."""
-    return f"bytes={asked.offset}-{asked.offset + asked.length - 1}"
-
-
-def slice_of(headers: Mapping[str, str], *, is_partial: bool) -> Slice:
-    """Return what part an answer is: the whole, where the platform does not know ranges.
-
-    larksuite/cli fetches resources by ranges, so Lark does; a proxy between may not.
-    """
-    if is_partial:
-        found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-        return Slice(int(found["first"]), int(found["size"])) if found else Slice(0, None)
-    length = headers.get("Content-Length", "")
-    return Slice(0, int(length) if length.isascii() and length.isdigit() else None)

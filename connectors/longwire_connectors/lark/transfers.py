@@ -7,6 +7,7 @@ from typing import Any
 from longwire_connectors.lark.api import Api, unreadable
 from longwire_connectors.lark.media import MOST_BYTES, Download, Upload, upload_form
 from longwire_connectors.lark.outgoing import read_params
+from longwire_connectors.ranges import told
 from longwire_connectors.uploading import Uploading
 from longwire_connectors.uploads import Pending
 
@@ -25,16 +26,7 @@ class Transfers:
     async def download(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return a part of a resource: `{data, offset, size, last, mime}`; `size` is None if not told."""
         asked = read_params(given, Download)
-        fetched = await self._api.fetch(asked)
-        ends_at = asked.offset + len(fetched.data)
-        is_short = len(fetched.data) < asked.length
-        return {
-            "data": fetched.data,
-            "offset": asked.offset,
-            "size": fetched.size,
-            "last": is_short or ends_at == fetched.size,
-            "mime": fetched.mime,
-        }
+        return told(await self._api.fetch(asked), asked)
 
     def close(self) -> None:
         """Look after nothing any more."""

@@ -6,14 +6,12 @@ import pytest
 
 from longwire_connectors.lark.media import (
     Download,
-    Slice,
     Upload,
     download_request,
-    range_header,
-    slice_of,
     upload_form,
 )
 from longwire_connectors.lark.outgoing import read_params
+from longwire_connectors.ranges import Slice, range_header, slice_of
 from longwire_connectors.uploads import CHUNK_BYTES
 from longwire_protocol.errors import CommandError
 
