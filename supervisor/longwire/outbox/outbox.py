@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ from longwire.sending import Saturated
 from longwire.status import OutboxStatus, SendingStatus
 from longwire_protocol.declaration import Rates
 from longwire_protocol.errors import CommandError, RetCode
-from longwire_protocol.frames import CommandResult, HandedOver
+from longwire_protocol.frames import CommandResult
 
 _log = get_logger("longwire.outbox")
 
@@ -446,12 +446,10 @@ class Outbox:
             self._drop(entry)
             entry.ended.set_result(command)
 
-        self._write(entry, done=done, events=[report(without_excess(command), event_id=uuid4().hex)])
+        self._write(entry, done=done)
 
-    def _write(
-        self, entry: Entry, *, done: Callable[[Commit], None], events: Sequence[HandedOver] = ()
-    ) -> None:
-        """Have the command written as it is now; `done` is called when it is on disk."""
+    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> None:
+        """Have the command written as it is now, its end with the event of that; `done`: it is on disk."""
         entry.is_written = True
         command = entry.command
 
@@ -459,8 +457,9 @@ class Outbox:
             entry.last = command
             done(commit)
 
-        row = to_row(without_excess(command))
-        arrivals = Arrivals(command.account, command.tenant, [*events], (row,))
+        kept = without_excess(command)
+        events = [report(kept, event_id=uuid4().hex)] if kept.has_ended else []
+        arrivals = Arrivals(command.account, command.tenant, events, (to_row(kept),))
         try:
             self._journal.record(arrivals, done=written)
         except JournalClosed:
