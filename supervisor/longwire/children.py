@@ -22,7 +22,7 @@ from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Channel, Sent, new_socket
 from longwire_protocol.codec import BODY_HEADER_BYTES, Decoder, encode, is_body
 from longwire_protocol.errors import FrameError
-from longwire_protocol.frames import FromChild, HandOver, Hello, Stored, ToChild
+from longwire_protocol.frames import CommandResult, FromChild, HandOver, Hello, Stored, ToChild
 
 _log = get_logger("longwire.children")
 
@@ -42,7 +42,7 @@ _REST_FROM_PEERS, _REST_S = 20, 0.005
 """From so many children on, heartbeats wait so long for each other: a thousand wake us 170 times a second."""
 
 _EVENTFUL_S = 1.0
-"""For how long after an event every frame is read at once."""
+"""For how long after an event, or the answer to a command, every frame is read at once."""
 
 _RETIRED_S = 30.0
 """How long frames of a dead child may still come out of our own queues."""
@@ -155,8 +155,9 @@ class ChildrenHub:
             peer = self._welcome(routing_id, frame)
             if peer is None:
                 return
-        if isinstance(frame, HandOver):
+        if isinstance(frame, HandOver | CommandResult):
             self._channel.rest_s, self._quiet_at = 0.0, self._now() + _EVENTFUL_S
+        if isinstance(frame, HandOver):
             # Thousands of events begin with the same few bytes: each beginning is looked at once.
             if all(map(is_body, {event.body[:BODY_HEADER_BYTES] for event in frame.events})):
                 self._hand_over(peer, frame)
