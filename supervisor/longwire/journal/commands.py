@@ -7,7 +7,7 @@ it: those that ended a day ago, and above `MOST` the oldest of those that have e
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -48,16 +48,19 @@ class CommandTable:
         self._count = int(connection.execute("SELECT count(*) FROM commands").fetchone()[0])
         self._new_count = self._count
         self._looked_at = float("-inf")
+        self._highest = self._new_highest = read_last_number(connection)
+        """No row has a higher number; one that has is new, and need not be searched for."""
 
     def write(self, arrivals: Sequence[Arrivals], commits: list[Commit], *, now: float) -> list[Commit]:
         """Write the arrivals' commands and forget some old ones; return the commits with who was refused.
 
         Call `written` when the transaction is committed.
         """
-        self._new_count = self._count
-        if any(batch.commands for batch in arrivals):
+        self._new_count, self._new_highest = self._count, self._highest
+        last = {row.number: row for batch in arrivals for row in batch.commands}
+        if last:
             pairs = zip(arrivals, commits, strict=True)
-            commits = [self._with_refused(batch, commit, now=now) for batch, commit in pairs]
+            commits = [self._with_refused(batch, commit, last, now=now) for batch, commit in pairs]
         elif abs(now - self._looked_at) < _LOOK_S:  # the wall clock may step back
             return commits
         self._looked_at = now
@@ -67,20 +70,24 @@ class CommandTable:
 
     def written(self) -> None:
         """Take note that what was written is on disk."""
-        self._count = self._new_count
+        self._count, self._highest = self._new_count, self._new_highest
 
-    def _with_refused(self, batch: Arrivals, commit: Commit, *, now: float) -> Commit:
-        refused = tuple([row for row in batch.commands if not self._put(row, now=now)])
+    def _with_refused(
+        self, batch: Arrivals, commit: Commit, last: Mapping[int, CommandRow], *, now: float
+    ) -> Commit:
+        """Write the batch's rows, but for those that a later one of the same transaction is written over.
+
+        With a scope each is written, as it may be refused.
+        """
+        rows = [row for row in batch.commands if row.scope is not None or last[row.number] is row]
+        refused = tuple([row for row in rows if not self._put(row, now=now)])
         return msgspec.structs.replace(commit, refused=refused) if refused else commit
 
     def _put(self, row: CommandRow, *, now: float) -> bool:
         body = seal(row.receipt, row.body)
-        changed = self._connection.execute(
-            "UPDATE commands SET scope = ?, ended_at = ?, body = ? WHERE number = ?",
-            (row.scope, row.ended_at, body, row.number),
-        )
-        if changed.rowcount:
+        if row.number <= self._new_highest and self._update(row, body):
             return True
+        self._new_highest = max(self._new_highest, row.number)
         self._free(row.scope, now=now)
         added = self._connection.execute(
             f"INSERT INTO commands ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope) DO NOTHING",  # noqa: S608
@@ -88,6 +95,14 @@ class CommandTable:
         )
         self._new_count += added.rowcount
         return bool(added.rowcount)
+
+    def _update(self, row: CommandRow, body: bytes) -> bool:
+        """Write over the row of this number; return whether there is one."""
+        changed = self._connection.execute(
+            "UPDATE commands SET scope = ?, ended_at = ?, body = ? WHERE number = ?",
+            (row.scope, row.ended_at, body, row.number),
+        )
+        return bool(changed.rowcount)
 
     def _free(self, scope: bytes | None, *, now: float) -> None:
         """Forget who has this scope, if his time is over."""

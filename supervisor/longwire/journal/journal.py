@@ -65,6 +65,7 @@ class Journal:
         self._damage: JournalDamaged | None = None
         self._trouble: str | None = None
         self._unwritten: deque[Batch] = deque()
+        self._unsubmitted: list[Batch] = []
         self._waiting_events = 0
         self._waiting_bytes = 0
         self._is_closing = False
@@ -160,7 +161,18 @@ class Journal:
         self._unwritten.append(batch)
         self._waiting_events += len(arrivals.events)
         self._waiting_bytes += size_bytes
-        self._writer.submit(batch)
+        self._unsubmitted.append(batch)
+        if len(self._unsubmitted) == 1:
+            self._loop.call_soon(self._submit)
+
+    def _submit(self) -> None:
+        """Hand over what came in this turn of the loop, together, as waking the thread for each costs more.
+
+        Whatever else is for the thread goes behind it.
+        """
+        if self._unsubmitted:
+            self._writer.submit(self._unsubmitted)
+            self._unsubmitted = []
 
     async def read(self, after_seq: int, *, limit: int, max_bytes: int) -> Page:
         """Return up to `limit` events (at least 1) after `after_seq`, and how far was looked.
@@ -251,6 +263,7 @@ class Journal:
     async def _step(self, work: Callable[[Store], T]) -> T:
         self._refuse_if_closing()
         answer: asyncio.Future[T] = self._loop.create_future()
+        self._submit()
         self._writer.submit_job(Job(work, answer))
         return await answer
 
@@ -267,6 +280,7 @@ class Journal:
         """As `put_state` for several keys: all of them are on disk, or none is."""
         self._refuse_if_closing()
         encoded = {key: None if value is None else _encode(value) for key, value in states.items()}
+        self._submit()
         self._writer.put_states(encoded)
 
     async def save_state(self, key: str, value: Any) -> None:
@@ -324,6 +338,7 @@ class Journal:
         self._is_closing = True
         # The reader first: whoever closes last, and may write, folds the WAL in and removes it.
         await self._reader.close(timeout_s=_READER_CLOSE_S)
+        self._submit()
         self._writer.close(timeout_s=self._settings.close_timeout_s)
         try:
             # A second more than the thread itself takes: for its last try and for closing the file.

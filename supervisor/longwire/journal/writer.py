@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
@@ -103,10 +103,10 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="longwire-journal-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, batch: Batch) -> None:
-        """Have the batch written with the next commit."""
+    def submit(self, batches: Sequence[Batch]) -> None:
+        """Have the batches written with the next commit."""
         with self._wake:
-            self._batches.append(batch)
+            self._batches.extend(batches)
             self._wake.notify()
 
     def put_states(self, states: Mapping[str, bytes | None]) -> None:
