@@ -75,6 +75,27 @@ class QueueMachine(RuleBasedStateMachine):
             self.waiting.append(item)
             self.put_ids.add(item.id)
 
+    @rule(
+        client=st.sampled_from(CLIENTS),
+        chat=st.sampled_from(CHATS),
+        ready_s=st.sampled_from([0.0, 0.0, 2.0]),
+        deadline_s=st.sampled_from([inf, 0.0, 3.0]),
+        owner=st.sampled_from(OWNERS),
+    )
+    def go(self, client: str, chat: str, ready_s: float, deadline_s: float, owner: str) -> None:
+        """What finds nobody else here goes as if it were put and taken, or changes nothing."""
+        item = Item(next(self.ids), client, chat, self.now + ready_s, self.now + deadline_s, owner)
+        self.drop_overdue_rights()
+        is_alone = not self.alive()
+        self.waiting.append(item)
+        may = is_alone and self.may_go() == [item]
+        assert self.queue.go(item, self.now) == may
+        if may:
+            self.put_ids.add(item.id)
+            self.flying[item.id] = self.now
+        else:
+            self.waiting.remove(item)
+
     @rule(at_most=st.integers(1, 4))
     def take(self, at_most: int) -> None:
         for _ in range(at_most):

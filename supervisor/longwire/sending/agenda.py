@@ -23,6 +23,8 @@ class Agenda(Generic[_Key]):
         self._heap: list[tuple[float, int, _Key]] = []
         """What is no longer in `_times` with that time was called off."""
         self._numbers = count()
+        self.quiet_until = inf
+        """Nothing is due before this."""
 
     def set(self, key: _Key, at: float) -> None:
         """Let it come up at this time, and at no other; never for `inf`."""
@@ -30,6 +32,7 @@ class Agenda(Generic[_Key]):
             self.discard(key)
         else:
             self._times[key] = at
+            self.quiet_until = min(self.quiet_until, at)
             heappush(self._heap, (at, next(self._numbers), key))
             self._tidy()
 
@@ -41,7 +44,8 @@ class Agenda(Generic[_Key]):
         """Return the earliest time; `inf` if there is none."""
         while self._heap and self._times.get(self._heap[0][2]) != self._heap[0][0]:
             heappop(self._heap)
-        return self._heap[0][0] if self._heap else inf
+        self.quiet_until = self._heap[0][0] if self._heap else inf
+        return self.quiet_until
 
     def pop_due(self, now: float) -> Iterator[_Key]:
         """Take out whose time has come, the earliest first; of the same time, as they were set."""

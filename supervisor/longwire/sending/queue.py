@@ -115,17 +115,29 @@ class Queue:
         """
         if item.id in self._items:
             raise ValueError(f"item {item.id} is in the queue")
-        chat = self._chat(item.owner, item.chat)
-        self._items[item.id] = item
-        self._clients[item.client] += 1
-        self._owners[item.owner] += 1
+        chat = self._add(item)
         self._deadlines.set(item.id, item.deadline_at)
-        chat.add(item)
         self._turns.join(chat, item.client)
         if len(chat.items) == 1:
             self._settle(chat)
 
     # Items go out.
+
+    def go(self, item: Item, now: float) -> bool:
+        """Let an item go at once, as `put` and `take` would, if there is nothing here to weigh it against.
+
+        Returns:
+            Whether it is in flight. If not, nothing changed.
+        """
+        self._catch_up(now)
+        pace = self._paces.get(item.chat)
+        goes_at = max(item.ready_at, self.goes_at(), -inf if pace is None else pace.goes_at())
+        if self._items or item.owner in self._paused or not goes_at <= now < item.deadline_at:
+            return False
+        chat = self._add(item)
+        self._resting.discard(chat)
+        self._let_go(item, chat)
+        return True
 
     def take(self, now: float) -> Item | None:
         """Return the next item that may go now, which is then in flight; call it until there is none."""
@@ -134,10 +146,7 @@ class Queue:
             return None
         chat = self._turns.pop()
         item = chat.head
-        chat.is_busy = True
-        chat.pace.bucket.take()
-        self._app.take()
-        self._in_flight.add(item.id)
+        self._let_go(item, chat)
         self._deadlines.discard(item.id)
         self._settle_others(chat, now)
         return item
@@ -175,6 +184,12 @@ class Queue:
         self._app.put_back()
         self._settle_others(chat, now)
         self._drop(item)
+
+    def _let_go(self, item: Item, chat: Chat) -> None:
+        chat.is_busy = True
+        chat.pace.bucket.take()
+        self._app.take()
+        self._in_flight.add(item.id)
 
     def _land(self, item_id: int) -> tuple[Item, Chat]:
         self._in_flight.remove(item_id)
@@ -301,6 +316,14 @@ class Queue:
         if not chat.pace.chats:
             del self._paces[chat.name]
 
+    def _add(self, item: Item) -> Chat:
+        chat = self._chat(item.owner, item.chat)
+        self._items[item.id] = item
+        self._clients[item.client] += 1
+        self._owners[item.owner] += 1
+        chat.add(item)
+        return chat
+
     def _drop(self, item: Item) -> None:
         del self._items[item.id]
         self._clients[item.client] -= 1
@@ -332,11 +355,14 @@ class Queue:
                 self._settle(other)
 
     def _catch_up(self, now: float) -> None:
-        """Do what time brings about."""
-        for item_id in self._deadlines.pop_due(now):
-            self._overdue[item_id] = self._items[item_id]
-            self._drop(self._items[item_id])
-        for chat in self._waking.pop_due(now):
-            self._turns.add(chat)
-        for chat in self._resting.pop_due(now):
-            self._forget(chat)
+        """Do what time brings about; mostly nothing, and then this costs nothing."""
+        if self._deadlines.quiet_until <= now:
+            for item_id in self._deadlines.pop_due(now):
+                self._overdue[item_id] = self._items[item_id]
+                self._drop(self._items[item_id])
+        if self._waking.quiet_until <= now:
+            for chat in self._waking.pop_due(now):
+                self._turns.add(chat)
+        if self._resting.quiet_until <= now:
+            for chat in self._resting.pop_due(now):
+                self._forget(chat)
