@@ -10,6 +10,7 @@ from typing import Any
 from longwire_connectors.base import Connector
 from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
+from longwire_connectors.workers import Workers
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
@@ -31,7 +32,7 @@ class Commands:
     """Carries out commands on the connector.
 
     Args:
-        tasks: owns the task of each command.
+        tasks: owns the tasks that carry them out.
         connector: returns the connector, or `None` while it cannot be used.
         tell: sends a result to the parent.
     """
@@ -42,10 +43,10 @@ class Commands:
         connector: Callable[[], Connector | None],
         tell: Callable[[CommandResult], None],
     ) -> None:
-        self._group = tasks
+        self._workers = Workers(tasks, name="commands")
         self._connector = connector
         self._tell = tell
-        self._under_way: dict[asyncio.Task[None], Command] = {}
+        self._under_way: dict[int, Command] = {}
 
     def begin(self, command: Command) -> None:
         """Start a command, or refuse it at once."""
@@ -63,10 +64,8 @@ class Commands:
                 )
             )
         else:
-            work = self._carry_out(connector, command)
-            task = self._group.create_task(work, name=f"command {command.id}")
-            self._under_way[task] = command
-            task.add_done_callback(self._under_way.pop)
+            self._under_way[command.id] = command
+            self._workers.run(self._carry_out(connector, command))
 
     def _exceeded(self, command: Command) -> int | None:
         """Return the bound that keeps one more of these from beginning; `None` if it may."""
@@ -81,17 +80,15 @@ class Commands:
     @property
     def is_busy(self) -> bool:
         """Whether any is under way."""
-        return bool(self._under_way)
+        return self._workers.is_busy
 
     async def finish(self) -> None:
         """Wait until no command is under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self._workers.rest()
 
     def cancel(self) -> None:
         """End every command under way: the process is about to."""
-        for task in self._under_way:
-            task.cancel()
+        self._workers.cancel()
 
     async def _carry_out(self, connector: Connector, command: Command) -> None:
         COMMAND_ENDS_AT.set(asyncio.get_running_loop().time() + command.deadline_s)
@@ -116,6 +113,8 @@ class Commands:
             self._refuse(command, RetCode.INTERNAL, "the connector failed; its log has the traceback")
         else:
             self._succeed(command, data)
+        finally:
+            del self._under_way[command.id]
 
     def _succeed(self, command: Command, data: Any) -> None:
         result = CommandResult(id=command.id, retcode=RetCode.OK, data=data)

@@ -1,4 +1,4 @@
-"""Until when the command under way must be answered. Each runs in a task, and so in a context, of its own.
+"""Until when the command under way must be answered. Each sets it first, in the context of its task.
 
 What a connector asks of its platform ends a moment before that by itself. It then tells what is true, as that
 nothing was sent yet; a task that is cancelled at the deadline can only be reported as «effect unknown».

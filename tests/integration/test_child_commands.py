@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any, cast
 
 from longwire_connectors.base import Connector
@@ -21,12 +22,13 @@ class Slow:
 
 async def test_slow_commands_of_a_kind_leave_room_for_the_others() -> None:
     told: list[CommandResult] = []
+    numbers = itertools.count(1)
 
     def refused(method: str, many: int, *, key: str | None = None) -> int:
         """Return how many of these were refused."""
         told.clear()
-        for number in range(many):
-            commands.begin(Command(number, method, {}, deadline_s=30.0, key=key))
+        for _ in range(many):
+            commands.begin(Command(next(numbers), method, {}, deadline_s=30.0, key=key))
         assert {result.retcode for result in told} <= {RetCode.SATURATED}
         return len(told)
 

@@ -316,6 +316,8 @@ async def test_a_command_whose_deadline_ends_in_the_queue_had_no_effect(
             while not results:  # noqa: ASYNC110  only seen by looking
                 await asyncio.sleep(0.005)
         server.release.set()
+        await commands.finish()
+        commands.cancel()
     codes = [(result.id, result.retcode) for result in results]
     assert codes == [(2, RetCode.PLATFORM_UNREACHABLE), (1, RetCode.OK)]
 

@@ -194,4 +194,6 @@ async def test_files_leave_room_for_messages_among_the_commands_of_a_child(
             made.begin(Command(number, method, {}, deadline_s=30.0))
         assert [(one.id, one.retcode) for one in results] == [(3, RetCode.SATURATED), (5, RetCode.SATURATED)]
         gate.set()
+        await made.finish()
+        made.cancel()
     assert not made.is_busy

@@ -1,0 +1,88 @@
+"""Tasks that do one piece of work after another.
+
+A task for each piece costs a small child as much again as the whole rest of a command: it is made, named, has
+callbacks, and takes the loop another turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+Work = Coroutine[Any, Any, None]
+
+_MOST_IDLE = 8
+"""Kept for what comes next; each takes a few kilobytes."""
+
+
+class Workers:
+    """As many as there is work at once. What they do sees to its own errors and deadlines.
+
+    Args:
+        tasks: owns them.
+        name: of their tasks.
+    """
+
+    def __init__(self, tasks: asyncio.TaskGroup, *, name: str) -> None:
+        self._group = tasks
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[Work]] = []
+        self._given: set[Work] = set()
+        """What was given to one of them that has not begun it yet."""
+        self._busy = 0
+        self._rested = asyncio.Event()
+        self._rested.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is work under way."""
+        return self._busy > 0
+
+    def run(self, work: Work) -> None:
+        """Have it done, beginning with the loop's next turn."""
+        self._busy += 1
+        self._rested.clear()
+        self._given.add(work)
+        given = self._idle.pop() if self._idle else self._new()
+        given.set_result(work)
+
+    async def rest(self) -> None:
+        """Return when there is none under way."""
+        await self._rested.wait()
+
+    def cancel(self) -> None:
+        """End all of them, and what is under way."""
+        for work in self._given:
+            work.close()
+            self._done()
+        self._given.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    def _new(self) -> asyncio.Future[Work]:
+        given: asyncio.Future[Work] = self._loop.create_future()
+        task = self._group.create_task(self._live(given), name=self._name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return given
+
+    async def _live(self, given: asyncio.Future[Work]) -> None:
+        while True:
+            work = await given
+            self._given.discard(work)
+            try:
+                await work
+            finally:
+                self._done()
+            if len(self._idle) >= _MOST_IDLE:
+                return
+            given = self._loop.create_future()
+            self._idle.append(given)
+
+    def _done(self) -> None:
+        self._busy -= 1
+        if not self._busy:
+            self._rested.set()
