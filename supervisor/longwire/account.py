@@ -7,6 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from longwire.backoff import Backoff
 from longwire.child import Child
 from longwire.config import AccountConfig
 from longwire.incarnation import Incarnation, Workplace
+from longwire.inquiries import Done, answer_of
 from longwire.lifecycle import Action, Happened, Life, Process, Rules, State, Trigger
 from longwire.limits import Excess, Limits, Meter, Recycling
 from longwire.logger import get_logger
@@ -233,28 +235,40 @@ class Account:
         """Whether it is up, or will be without an operator: then commands wait for it."""
         return self.is_called_for and self._life.state is not State.PARKED
 
-    async def command(
-        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
-    ) -> CommandResult:
-        """Have the platform do something; `key` tells it a repetition, if it can be told.
+    def begin(
+        self, method: str, params: dict[str, Any], done: Done, *, deadline_s: float, key: str | None
+    ) -> None:
+        """Have the platform do something; `done` gets the answer, after this has returned.
+
+        Args:
+            method: of its connector.
+            params: of the method.
+            done: called exactly once.
+            deadline_s: from now; the answer comes by then, or a second later.
+            key: tells the platform a repetition, if it can be told.
 
         Raises:
             CommandError: the account is not online.
         """
-        if method == _RESPOND:
-            return await self._respond(params, deadline_s=deadline_s)
         if self._child is None or not self.is_up:
             raise CommandError(
                 RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is {self._life.state}, not online", retryable=True
             )
-        return await self._child.command(method, params, deadline_s=deadline_s, key=key)
+        self._child.inquiries.begin(method, params, done, deadline_s=deadline_s, key=key)
+
+    async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
+        """Have the platform do something that nobody has to remember; see `begin`."""
+        if method == _RESPOND:
+            return await self._respond(params, deadline_s=deadline_s)
+        return await answer_of(partial(self.begin, method, params, deadline_s=deadline_s, key=None))
 
     async def _respond(self, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
         """Have a click on a card answered by the process that holds it, also one that is leaving."""
         answer: CommandResult | None = None
         for incarnation in (self._present, self._second):
             if incarnation is not None and incarnation.child is not None:
-                found = await incarnation.child.command(_RESPOND, params, deadline_s=deadline_s)
+                begin = incarnation.child.inquiries.begin
+                found = await answer_of(partial(begin, _RESPOND, params, deadline_s=deadline_s, key=None))
                 if found.retcode not in _NOT_HERE:
                     return found
                 answer = answer or found

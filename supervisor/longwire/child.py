@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -20,16 +20,15 @@ from longwire.evidence import Findings
 from longwire.health import Health
 from longwire.incident import Incident, Kind
 from longwire.incidents import Incidents
+from longwire.inquiries import Inquiries
 from longwire.interpreter import protocol_mismatch
 from longwire.logger import get_logger
 from longwire.nursery import Nursery, kind_of
 from longwire.watch import Watch
 from longwire_protocol.codec import encode
-from longwire_protocol.errors import RetCode
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import (
     Bootstrap,
-    Command,
     CommandResult,
     Connect,
     Disconnect,
@@ -50,11 +49,6 @@ _log = get_logger("longwire.child")
 
 _TERM_SHARE, _KILL_SHARE = 0.5, 0.75
 """Of the stop timeout: when SIGTERM and SIGKILL follow the stop frame, so that all is over within it."""
-
-_LEAST_DEADLINE_S = 0.05
-
-_ANSWER_S = 1.0
-"""Beyond a command's deadline: the child's own answer to it is the better one."""
 
 _LENGTH_BYTES = 4
 _MAX_BOOTSTRAP_BYTES = 60_000
@@ -133,8 +127,7 @@ class Child:
         self._is_leaving = False
         """Whether its end is wanted, by whomever: it is no incident any more."""
         self._ladder: list[asyncio.TimerHandle] = []
-        self._commands: dict[int, asyncio.Future[CommandResult]] = {}
-        self._command_ids = itertools.count(1)
+        self.inquiries = Inquiries(partial(yard.hub.send, self._peer), yard.hub.drain)
         self._bot = bot
 
     async def start(self, *, is_successor: bool = False) -> None:
@@ -223,31 +216,6 @@ class Child:
         self.health.end()
         self._process.signal(signal.SIGKILL)
 
-    async def command(
-        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
-    ) -> CommandResult:
-        """Have it do something on the platform; always answers, by the deadline at the latest."""
-        number = next(self._command_ids)
-        answer: asyncio.Future[CommandResult] = self._loop.create_future()
-        self._commands[number] = answer
-        deadline_s = max(deadline_s, _LEAST_DEADLINE_S)
-        frame = Command(id=number, method=method, params=params, deadline_s=deadline_s, key=key)
-        try:
-            if not self._yard.hub.send(self._peer, frame):
-                return CommandResult(
-                    id=number, retcode=RetCode.SATURATED, message="the child does not read", retryable=True
-                )
-            await asyncio.wait((answer,), timeout=deadline_s + _ANSWER_S)
-            if not answer.done():
-                self._yard.hub.drain()  # one of us that was stopped meanwhile has not read it yet
-            if answer.done():
-                return answer.result()
-            return CommandResult(
-                id=number, retcode=RetCode.DEADLINE_EXCEEDED, message="the child did not answer in time"
-            )
-        finally:
-            del self._commands[number]
-
     def on_frame(self, peer: Peer, frame: FromChild) -> None:
         """See `children.Owner`."""
         del peer
@@ -267,9 +235,7 @@ class Child:
             case Identity():
                 self._owner.child_identified(self, frame.bot)
             case CommandResult():
-                answer = self._commands.get(frame.id)
-                if answer is not None and not answer.done():
-                    answer.set_result(frame)
+                self.inquiries.answered(frame)
             case _:  # `stopped` is a courtesy, the exit is what counts; events go another way
                 pass
 
@@ -376,11 +342,7 @@ class Child:
         why = _exit_failure(code)
         if not self._is_leaving and code != 0:  # somebody else's SIGTERM, as at a reboot, is none
             self._record(Kind.EXITED, why, findings=Findings(), exit_code=code)
-        for answer in self._commands.values():
-            if not answer.done():
-                answer.set_result(
-                    CommandResult(id=0, retcode=RetCode.CHILD_LOST, message="the account's process ended")
-                )
+        self.inquiries.lost()
         self._owner.child_exited(self, why)
 
     def _bootstrap(self, bot: Bot | None) -> Bootstrap:

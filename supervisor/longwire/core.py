@@ -235,7 +235,7 @@ class Core:
             await self._incidents.open()
         tasks.create_task(self._incidents.run(), name="incidents")
         yard = Yard(hub, watch, nursery, self._incidents)
-        self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, tasks, wall=time.time())
+        self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, wall=time.time())
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),

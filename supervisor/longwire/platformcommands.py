@@ -87,10 +87,9 @@ class PlatformCommands:
 
     async def _durably(self, account: Account, asked: Asked, *, wait_s: float | None) -> Any:
         try:
-            entry = await self._outbox.accept(account, asked)
+            command = await self._outbox.carry_out(account, asked, wait_s=wait_s)
         except JournalError as exc:
             raise CommandError(RetCode.JOURNAL_UNAVAILABLE, str(exc), retryable=True) from exc
-        command = await self._outbox.outcome(entry, wait_s=wait_s)
         return told(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +12,10 @@ from typing import Any, cast
 import msgspec
 
 from fakes.journal import Gate, opened, read_all
+from longwire.inquiries import Done
 from longwire.journal import Journal
 from longwire.outbox import Asked, Command, Outbox
-from longwire.outbox.lane import Entry
+from longwire.outbox.entry import Entry
 from longwire_protocol.declaration import Rates, Supported
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.event import Event
@@ -35,6 +36,25 @@ class Config(msgspec.Struct):
     supported: Supported = Supported()
 
 
+class Held:
+    """An answer that a test lets go."""
+
+    def __init__(self, *, is_set: bool = False) -> None:
+        self._is_set = is_set
+        self._waiting: list[Callable[[], None]] = []
+
+    def then(self, answer: Callable[[], None]) -> None:
+        self._waiting.append(answer)
+        if self._is_set:
+            self.set()
+
+    def set(self) -> None:
+        self._is_set = True
+        for answer in self._waiting:
+            asyncio.get_running_loop().call_soon(answer)
+        self._waiting.clear()
+
+
 class Account:
     """Notes what it is told and answers what a test puts into `answers`; without that, with success."""
 
@@ -46,24 +66,27 @@ class Account:
         self.is_up = True
         self.told: list[tuple[str, str | None]] = []
         self.answers: dict[str, list[CommandResult | CommandError]] = {}
-        self.held: dict[str, asyncio.Event] = {}
+        self.held: dict[str, Held] = {}
         self.deadlines: list[float] = []
 
-    async def command(
-        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
-    ) -> CommandResult:
+    def begin(
+        self, method: str, params: dict[str, Any], done: Done, *, deadline_s: float, key: str | None
+    ) -> None:
         del method
         text = params["text"]
         self.told.append((text, key))
         self.deadlines.append(deadline_s)
-        if text in self.held:
-            await self.held[text].wait()
+        waiting = self.answers.get(text)
+        if waiting and isinstance(waiting[0], CommandError):
+            raise cast("CommandError", waiting.pop(0))
+        self.held.get(text, Held(is_set=True)).then(lambda: done(self._answer(text)))
+
+    def _answer(self, text: str) -> CommandResult:
         if waiting := self.answers.get(text):
             answer = waiting.pop(0)
-            if isinstance(answer, CommandError):
-                raise answer
+            assert isinstance(answer, CommandResult)
             return answer
-        return CommandResult(id=1, retcode=RetCode.OK, data={"message_id": f"om_{text}"})
+        return success(text)
 
     @property
     def texts(self) -> list[str]:
@@ -81,10 +104,9 @@ class World:
         async with (
             opened(self.path, before_commit=gate) as self.journal,
             asyncio.timeout(2 * DEADLINE_S),
-            asyncio.TaskGroup() as tasks,
         ):
             now = time.time() if wall is None else wall
-            self.outbox = Outbox(self.journal, self.performers, tasks, wall=now)
+            self.outbox = Outbox(self.journal, self.performers, wall=now)
             await self.outbox.open()
             yield self.outbox
             await self.outbox.close()
@@ -128,6 +150,10 @@ def asked(text: str, *, chat: str | None = "oc_1", key: str | None = None, **fie
         "deadline_s": DEADLINE_S,
     }
     return Asked(chat=chat, idempotency_key=key, **{**settings, **fields})
+
+
+def success(text: str) -> CommandResult:
+    return CommandResult(id=1, retcode=RetCode.OK, data={"message_id": f"om_{text}"})
 
 
 def refusal(retcode: RetCode, **fields: Any) -> CommandResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.journal import Gate, no_thread_stays, path_fixture  # noqa: F401  # pytest finds them here
-from fakes.outbox import Account, Config, World, refusal
+from fakes.outbox import Account, Config, Held, World, refusal
 from harness.waiting import until
 from longwire.outbox import State
 from longwire.outbox.outbox import SLOW_COMMIT_S
@@ -82,7 +82,7 @@ async def test_one_without_a_key_goes_meanwhile_and_nobody_is_told_before_it_is_
 
 async def test_a_client_that_does_not_wait_gets_what_is_on_disk(world: World) -> None:
     async with world.running() as outbox:
-        world.account.held["a"] = asyncio.Event()
+        world.account.held["a"] = Held()
         command = await world.send("a", wait_s=0)
         assert not command.has_ended
         known = await outbox.find(command.receipt)
@@ -101,7 +101,7 @@ async def test_the_same_key_has_one_effect_and_one_answer_while_under_way_and_af
     world: World,
 ) -> None:
     async with world.running():
-        world.account.held["a"] = asyncio.Event()
+        world.account.held["a"] = Held()
         first = asyncio.ensure_future(world.send("a", key="k"))
         second = asyncio.ensure_future(world.send("a", key="k"))
         await until_told(world, 1)
@@ -114,7 +114,7 @@ async def test_the_same_key_has_one_effect_and_one_answer_while_under_way_and_af
 
 async def test_the_same_key_with_other_params_is_a_conflict_before_and_after_a_restart(world: World) -> None:
     async with world.running():
-        world.account.held["a"] = asyncio.Event()
+        world.account.held["a"] = Held()
         first = asyncio.ensure_future(world.send("a", key="k"))
         await until_told(world, 1)
         with pytest.raises(CommandError) as caught:
@@ -139,7 +139,7 @@ async def test_params_with_a_key_must_be_comparable(world: World) -> None:
 async def test_a_chat_goes_in_order_and_one_at_a_time_and_chats_side_by_side(world: World) -> None:
     async with world.running():
         for text in ("a1", "a2", "b1"):
-            world.account.held[text] = asyncio.Event()
+            world.account.held[text] = Held()
         sending = [
             asyncio.ensure_future(world.send("a1", chat="a")),
             asyncio.ensure_future(world.send("a2", chat="a")),
@@ -260,7 +260,7 @@ async def test_after_a_kill_what_was_queued_is_carried_out_and_what_was_under_wa
     world: World,
 ) -> None:
     async with world.killed_later():
-        world.account.held["a"] = asyncio.Event()
+        world.account.held["a"] = Held()
         accepted = [await world.send(text, wait_s=0, key=text) for text in ("a", "b")]
         await until_told(world, 1)
     world.account.held.clear()
@@ -281,7 +281,7 @@ async def test_after_a_kill_what_was_under_way_and_cannot_be_told_is_uncertain_a
 ) -> None:
     world.account = Account(Config(repeat_window_s=0.0))
     async with world.killed_later():
-        world.account.held["a"] = asyncio.Event()
+        world.account.held["a"] = Held()
         under_way, queued = [await world.send(text, wait_s=0) for text in ("a", "b")]
         await until_told(world, 1)
     world.account.held.clear()

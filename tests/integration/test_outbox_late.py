@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ from fakes.journal import Gate, no_thread_stays, path_fixture  # noqa: F401  # p
 from fakes.outbox import World
 from harness.waiting import until
 from longwire.child import Child, Yard
+from longwire.inquiries import answer_of
 from longwire.outbox import State
-from longwire.outbox.outbox import _clock
+from longwire.outbox.clock import _ticks
 from longwire_protocol.errors import RetCode
 from longwire_protocol.event import Event
 from longwire_protocol.frames import Command, CommandResult, ToChild
@@ -51,7 +53,7 @@ async def test_what_was_late_when_a_suspended_machine_woke_up_is_not_carried_out
             return world.outbox.status().queued == 1
 
         await until(is_queued, what="it is queued")
-        monkeypatch.setattr("longwire.outbox.outbox._clock", lambda: _clock() + 3600.0)
+        monkeypatch.setattr("longwire.outbox.clock._ticks", lambda: _ticks() + 3600.0)
         world.account.is_up = True
         world.look()
         assert (await sending).state is State.EXPIRED
@@ -81,13 +83,14 @@ async def test_an_answer_that_waits_in_the_socket_of_a_stopped_supervisor_counts
     *, answers: bool, retcode: RetCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it, what a robot sent meanwhile would be called uncertain."""
-    monkeypatch.setattr("longwire.child._ANSWER_S", 0.0)
+    monkeypatch.setattr("longwire.inquiries._ANSWER_S", 0.0)
     hub: Any = Unread()
-    yard = Yard(hub, *cast("Any", (None, None, None)))
-    hub.child = Child(read(one()).accounts["acme"], 1, yard=yard, owner=cast("Any", None), bot=None)
     if not answers:
         hub.drain = lambda: None
-    result = await hub.child.command("message.create", {}, deadline_s=0.0)
+    yard = Yard(hub, *cast("Any", (None, None, None)))
+    hub.child = Child(read(one()).accounts["acme"], 1, yard=yard, owner=cast("Any", None), bot=None)
+    begin = partial(hub.child.inquiries.begin, "message.create", {}, deadline_s=0.0, key=None)
+    result = await answer_of(begin)
     assert result.retcode == retcode
 
 

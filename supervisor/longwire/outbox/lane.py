@@ -5,16 +5,16 @@ An app has one account, or several that the operator let share it: the platform'
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol, cast
 
 from longwire.alarm import Alarm
 from longwire.config import AccountConfig
+from longwire.inquiries import Done
 from longwire.outbox.command import AppName, Command, Owner, owner_of
+from longwire.outbox.entry import Entry
 from longwire.sending import Item, Queue
 from longwire_protocol.declaration import Rates
-from longwire_protocol.frames import CommandResult
 
 MOST = 2_000
 """Commands of an app that have not ended: two minutes of what Lark takes of an app."""
@@ -54,37 +54,15 @@ class Performer(Protocol):
         """Whether its link is proven."""
         ...
 
-    async def command(
-        self, method: str, params: dict[str, Any], *, deadline_s: float, key: str | None = None
-    ) -> CommandResult:
-        """Have the platform do something; raises CommandError where that got no further than to us."""
+    def begin(
+        self, method: str, params: dict[str, Any], done: Done, *, deadline_s: float, key: str | None
+    ) -> None:
+        """Have the platform do something; `done` gets the answer, after this has returned.
+
+        Raises:
+            CommandError: it got no further than to us.
+        """
         ...
-
-
-class Entry:
-    """A command that has not ended, and who waits for what of it."""
-
-    def __init__(self, command: Command, *, size_bytes: int) -> None:
-        loop = asyncio.get_running_loop()
-        self.command = command
-        """As it is."""
-        self.last = command
-        """As it is on disk."""
-        self.size_bytes = size_bytes
-        self.scope = command.scope
-        """Under which it is known as long as it has not ended on disk."""
-        self.accepted: asyncio.Future[None] = loop.create_future()
-        """When it is on disk, or refused."""
-        self.ended: asyncio.Future[Command] = loop.create_future()
-        """When its end is on disk."""
-        self.mark: asyncio.Future[None] | None = self.accepted
-        """When it is on disk that the present try may have begun; `None`: that is not waited for."""
-        self.is_written = False
-        """Whether it was handed to the journal."""
-        self.is_refused = False
-        """Whether another command has its idempotency key."""
-        self.is_overdue = False
-        """Whether its deadline came before it was on disk."""
 
 
 class Lane:
@@ -100,6 +78,11 @@ class Lane:
         self._queue = _queue(rates)
         self._entries: dict[int, Entry] = {}
         self._counted: list[tuple[str, float]] = []
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether no command is here, waiting or under way."""
+        return not self._entries
 
     @property
     def waiting(self) -> int:
@@ -155,6 +138,16 @@ class Lane:
         """
         self._queue.put(_item(entry.command), now)
         self._entries[entry.command.number] = entry
+
+    def go(self, entry: Entry, performer: Performer, now: float) -> bool:
+        """Let a new command go at once if nothing else is here; return whether it is under way."""
+        if self._entries or not performer.is_up:
+            return False
+        self.attend({owner_of(entry.command): performer})
+        is_under_way = self._queue.go(_item(entry.command), now)
+        if is_under_way:
+            self._entries[entry.command.number] = entry
+        return is_under_way
 
     def restore(self, entry: Entry) -> None:
         """Give a command that was accepted by an earlier supervisor its place, in the order of numbers."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
-from uuid import uuid4
 
 from longwire.config import AccountConfig
 from longwire.journal import Arrivals, Commit, EventStore, JournalClosed
 from longwire.logger import get_logger
+from longwire.outbox.clock import Clock
 from longwire.outbox.command import (
+    MOST_KEPT_BYTES,
     AppName,
     Asked,
     Command,
@@ -34,7 +33,8 @@ from longwire.outbox.command import (
     without_excess,
 )
 from longwire.outbox.course import Trigger, Verdict, judge, may_go_meanwhile, may_repeat, step
-from longwire.outbox.lane import RECENT_S, Entry, Lane, Performer
+from longwire.outbox.entry import Entry, Register
+from longwire.outbox.lane import RECENT_S, Lane, Performer
 from longwire.outbox.report import report
 from longwire.outbox.untried import NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
 from longwire.sending import Saturated
@@ -72,20 +72,12 @@ _CLOSE_S = 0.5
 """How long a stop waits for the last outcomes to reach the journal; they come with the processes' ends."""
 
 
-def _clock() -> float:
-    """Return seconds of a clock that never steps, and goes on, as the platform's, in a suspended machine."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
-
-
 class Outbox:
     """Owns the commands that have not ended. Made on the loop that runs it.
 
     Args:
         journal: where they are written.
         performers: returns the accounts of now, by name.
-        tasks: owns the task of each try.
         wall: Unix seconds when it is made; from then on a clock counts that nobody sets.
     """
 
@@ -93,25 +85,23 @@ class Outbox:
         self,
         journal: EventStore,
         performers: Callable[[], Mapping[str, Performer]],
-        tasks: asyncio.TaskGroup,
         *,
         wall: float,
     ) -> None:
         self._journal = journal
         self._performers = performers
-        self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._epoch = wall - _clock()
+        self.now = Clock(wall).now
+        self._random = random.Random()  # noqa: S311  # unique, not secret; the system's source costs 9 us
         self._number = 0
-        self._entries: dict[int, Entry] = {}
-        self._by_receipt: dict[str, Entry] = {}
-        self._by_scope: dict[bytes, Entry] = {}
+        self._open = Register()
         self._lanes: dict[AppName, Lane] = {}
-        self._tries: set[asyncio.Task[None]] = set()
-        self._bytes = 0
+        self._under_way = 0
         self._ended: Counter[State] = Counter()
         self._many_lanes = _MANY_LANES
-        self._stopped: asyncio.Future[None] = self._loop.create_future()
+        self._is_stopped = False
+        self._rest: asyncio.Future[None] = self._loop.create_future()
+        """Resolved when it is stopped and no try is under way; cancelled when the last ones are given up."""
 
     async def open(self) -> None:
         """Go on with what an earlier supervisor accepted. Call it before anything else.
@@ -126,13 +116,28 @@ class Outbox:
         for lane in tuple(self._lanes.values()):
             self._pump(lane)  # nobody is up yet: it sees when the first deadline is over
         if rows:
-            _log.info("commands_resumed", count=len(rows), open=len(self._entries))
+            _log.info("commands_resumed", count=len(rows), open=len(self._open))
 
-    def now(self) -> float:
-        """Return Unix seconds that do not step, and count the time that the machine sleeps."""
-        return _clock() + self._epoch
+    def _new_id(self) -> str:
+        return self._random.randbytes(16).hex()
 
     # What clients want.
+
+    async def carry_out(self, performer: Performer, asked: Asked, *, wait_s: float | None) -> Command:
+        """Return what became of a command that is asked for, or, if it has not ended, that it is on disk.
+
+        Args:
+            performer: carries it out.
+            asked: the command.
+            wait_s: how long to wait for its outcome; `None` as long as it can take.
+
+        Raises as `accept`.
+        """
+        if wait_s is None and asked.idempotency_key is None:  # its end tells that it was accepted
+            entry = self._take_in(performer, asked, b"")
+        else:
+            entry = await self.accept(performer, asked)
+        return await self.outcome(entry, wait_s=wait_s)
 
     async def accept(self, performer: Performer, asked: Asked) -> Entry:
         """Return the command that was asked for when it is on disk: a new one, or the one with the same key.
@@ -156,7 +161,7 @@ class Outbox:
 
     async def _entry(self, performer: Performer, asked: Asked, fingerprint: bytes) -> Entry:
         scope = asked.scope(performer.config)
-        entry = None if scope is None else self._by_scope.get(scope)
+        entry = self._open.of_scope(scope)
         if entry is None:
             try:
                 entry = self._take_in(performer, asked, fingerprint)
@@ -176,22 +181,27 @@ class Outbox:
         row = None if scope is None else await self._journal.find_command(scope=scope)
         if row is None:
             return None
-        entry = Entry(from_row(row), size_bytes=0)
-        entry.ended.set_result(entry.command)
+        entry = Entry(from_row(row))
+        entry.accepted.set_result(None)
+        entry.settle()
         return entry
 
     async def outcome(self, entry: Entry, *, wait_s: float | None) -> Command:
-        """Return the command when its end is on disk, or as it is after `wait_s`, or when all is taken down.
+        """Return the command when its end is on disk; or as it is there after `wait_s`, or at a stop.
 
         Args:
             entry: from `accept`.
             wait_s: how long to wait; `None` as long as it can take.
+
+        Raises:
+            TimeoutError: it is not on disk soon after its deadline.
         """
         longest_s = max(0.0, entry.command.deadline_at - self.now()) + _GRACE_S
-        timeout_s = longest_s if wait_s is None else min(wait_s, longest_s)
-        awaited: tuple[asyncio.Future[Any], ...] = (entry.ended, self._stopped)
-        await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        return entry.ended.result() if entry.ended.done() else entry.last
+        await entry.wait(timeout_s=longest_s if wait_s is None else min(wait_s, longest_s))
+        if not entry.accepted.done():
+            async with asyncio.timeout(longest_s if self._is_stopped else 0.0):
+                await asyncio.shield(entry.accepted)
+        return entry.last
 
     async def find(self, receipt: str) -> Command | None:
         """Return what is durably known of a command; `None` if nothing is.
@@ -199,7 +209,7 @@ class Outbox:
         Raises:
             JournalError: the journal cannot be read now.
         """
-        entry = self._by_receipt.get(receipt)
+        entry = self._open.of_receipt(receipt)
         if entry is not None:
             return entry.last if entry.accepted.done() and not entry.is_refused else None
         row = await self._journal.find_command(receipt=receipt)
@@ -211,7 +221,7 @@ class Outbox:
         Raises:
             CommandError: the account is not to run, or there is no room.
         """
-        if self._stopped.done():
+        if self._is_stopped:
             raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
         if not performer.takes_commands:
             raise CommandError(
@@ -221,36 +231,47 @@ class Outbox:
             )
         now, config = self.now(), performer.config
         lane = self._lane(app_of(config), config.rates)
-        if self._journal.is_full or lane.size_bytes >= _MOST_BYTES - self._bytes:
+        if self._journal.is_full or lane.size_bytes >= _MOST_BYTES - self._open.size_bytes:
             raise saturated(_FULL_RETRY_S)
         self._number += 1
         command = accepted(
-            asked, config, number=self._number, receipt=uuid4().hex, fingerprint=fingerprint, now=now
+            asked, config, number=self._number, receipt=self._new_id(), fingerprint=fingerprint, now=now
         )
-        entry = Entry(command, size_bytes=len(to_row(command).body))
-        try:
-            lane.put(entry, now)
-        except Saturated as exc:
-            raise saturated(exc.retry_after_s) from exc
-        self._hold(entry)
-        self._pump(lane)  # what can go at once is written as under way, which spares it a second commit
-        write = partial(self._write, entry, done=lambda commit: self._admitted(lane, entry, commit))
-        if entry.mark is None:
-            self._loop.call_soon(write)  # behind the try: the writer's thread would take its turn
+        entry = Entry(command)
+        # What can go at once is written as under way, which spares it a second commit.
+        if lane.go(entry, performer, now):
+            self._begin(lane, entry)
         else:
-            write()
+            try:
+                lane.put(entry, now)
+            except Saturated as exc:
+                raise saturated(exc.retry_after_s) from exc
+            self._pump(lane)
+        admitted = partial(self._admitted, lane, entry, is_tried_then=entry.waits_for_disk)
+        entry.size_bytes = self._write(entry, done=admitted)
+        self._hold(entry)
         return entry
 
-    def _admitted(self, lane: Lane, entry: Entry, commit: Commit) -> None:
+    def _admitted(self, lane: Lane, entry: Entry, commit: Commit, *, is_tried_then: bool) -> None:
         """It is on disk, unless another command has its key."""
         if commit.refused:
-            entry.is_refused = True
             self._drop(entry)
-            if entry.command.state is State.QUEUED:
-                lane.forget(entry)
+            self._refuse(lane, entry)
         elif entry.is_overdue:
             self._end_overdue(entry)
+        elif is_tried_then:
+            self._ask(lane, entry)
         entry.accepted.set_result(None)
+
+    def _refuse(self, lane: Lane, entry: Entry) -> None:
+        """It is not to be carried out, and was not, as another command has its key."""
+        entry.is_refused = True
+        if entry.command.state is State.QUEUED:
+            lane.forget(entry)
+        else:
+            self._under_way -= 1
+            lane.withdraw(entry, self.now())
+        self._pump(lane)
 
     # What there is.
 
@@ -274,10 +295,10 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         """Return the counts of now, and of this supervisor's time."""
-        oldest = next(iter(self._entries.values()), None)
+        oldest = next(iter(self._open), None)
         return OutboxStatus(
             queued=sum(lane.waiting for lane in self._lanes.values()),
-            under_way=len(self._tries),
+            under_way=self._under_way,
             done=self._ended[State.DONE],
             failed=self._ended[State.FAILED],
             expired=self._ended[State.EXPIRED],
@@ -287,18 +308,18 @@ class Outbox:
 
     def stop(self) -> None:
         """Begin no more tries and let nobody wait; what is left is for the next supervisor."""
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        self._is_stopped = True
+        for entry in self._open:
+            entry.settle()
         for lane in self._lanes.values():
             lane.alarm.set(None, _nothing)
 
     async def close(self) -> None:
         """Hand the outcomes of the last tries to the journal; their processes are gone."""
         self.stop()
-        if self._tries:
-            await asyncio.wait(self._tries, timeout=_CLOSE_S)
-        for task in self._tries:
-            task.cancel()
+        if self._under_way:
+            await asyncio.wait((self._rest,), timeout=_CLOSE_S)
+        self._rest.cancel()
 
     async def _count_recent(self) -> None:
         """Let the platform's limits hold over a restart: what was just sent counts."""
@@ -320,20 +341,12 @@ class Outbox:
             self._lane(app_of(command), Rates()).restore(entry)
 
     def _hold(self, entry: Entry) -> None:
-        command = entry.command
-        self._entries[command.number] = self._by_receipt[command.receipt] = entry
-        if entry.scope is not None:
-            self._by_scope[entry.scope] = entry
-        self._bytes += entry.size_bytes
-        self._lane(app_of(command), Rates()).size_bytes += entry.size_bytes
+        self._open.add(entry)
+        self._lane(app_of(entry.command), Rates()).size_bytes += entry.size_bytes
 
     def _drop(self, entry: Entry) -> None:
-        command = entry.command
-        del self._entries[command.number], self._by_receipt[command.receipt]
-        if entry.scope is not None:
-            del self._by_scope[entry.scope]
-        self._bytes -= entry.size_bytes
-        self._lanes[app_of(command)].size_bytes -= entry.size_bytes
+        self._open.remove(entry)
+        self._lanes[app_of(entry.command)].size_bytes -= entry.size_bytes
 
     def _lane(self, name: AppName, rates: Rates) -> Lane:
         if name not in self._lanes:
@@ -352,7 +365,10 @@ class Outbox:
 
     def _pump(self, lane: Lane) -> None:
         """Begin the tries that may begin now, end what is overdue, and see when to come again."""
-        if self._stopped.done():
+        if self._is_stopped:
+            return
+        if lane.has_nothing:
+            lane.alarm.set(None, _nothing)
             return
         now = self.now()
         for entry in lane.overdue(now):
@@ -377,50 +393,58 @@ class Outbox:
             self._end_overdue(entry)
             return
         entry.command = step(entry.command, Trigger.TRY, now=self.now())
+        self._under_way += 1
         if entry.is_written:
-            mark = entry.mark = self._loop.create_future()
-            self._write(entry, done=lambda _: mark.set_result(None))
+            self._write(entry, done=lambda _: None if entry.is_refused else self._ask(lane, entry))
         elif may_go_meanwhile(entry.command, is_disk_well=self._is_disk_well):
-            entry.mark = None
-        work = self._try(lane, entry)
-        task = self._tasks.create_task(work, name=f"command {entry.command.number}")
-        self._tries.add(task)
-        task.add_done_callback(self._tries.discard)
-
-    async def _try(self, lane: Lane, entry: Entry) -> None:
-        """Have the child do it, once it is on disk that it may have."""
-        if entry.mark is not None:
-            await asyncio.shield(entry.mark)
-        now = self.now()
-        if entry.is_refused:
-            lane.withdraw(entry, now)
+            self._ask(lane, entry)
         else:
-            verdict = self._conclude(entry, await self._ask(lane, entry.command))
-            now = self.now()
-            again_at = now + verdict.again_in_s
-            if verdict.is_limited:
-                lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
-            lane.done(entry, now, again_at=None if entry.command.has_ended else again_at)
-        self._pump(lane)
+            entry.waits_for_disk = True
 
-    async def _ask(self, lane: Lane, command: Command) -> CommandResult:
+    def _ask(self, lane: Lane, entry: Entry) -> None:
+        """Have the child do it, now that it is on disk that it may have, or will be."""
+        command = entry.command
         left_s = command.deadline_at - self.now()
-        if left_s <= 0:
-            return TOO_LATE
         performer = self._performer(lane, owner_of(command))
-        if performer is None:
-            return NOBODY
-        try:
-            return await performer.command(
-                command.method, command.params, deadline_s=min(left_s, _TRY_S), key=command.receipt
-            )
-        except CommandError as exc:  # it got no further than to us
-            return CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
+        answered = partial(self._answered, lane, entry)
+        if left_s <= 0:
+            untold = TOO_LATE
+        elif performer is None:
+            untold = NOBODY
+        else:
+            try:
+                performer.begin(
+                    command.method,
+                    command.params,
+                    answered,
+                    deadline_s=min(left_s, _TRY_S),
+                    key=command.receipt,
+                )
+            except CommandError as exc:  # it got no further than to us
+                untold = CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
+            else:
+                return
+        self._loop.call_soon(answered, untold)
+
+    def _answered(self, lane: Lane, entry: Entry, result: CommandResult) -> None:
+        """A try is over."""
+        if self._rest.done():
+            return  # what is on disk says that nobody knows
+        self._under_way -= 1
+        verdict = self._conclude(entry, result)
+        now = self.now()
+        again_at = now + verdict.again_in_s
+        if verdict.is_limited:
+            lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
+        lane.done(entry, now, again_at=None if entry.command.has_ended else again_at)
+        self._pump(lane)
+        if self._is_stopped and not self._under_way:
+            self._rest.set_result(None)
 
     def _conclude(self, entry: Entry, result: CommandResult) -> Verdict:
         """Take in the answer to a try, and have it written."""
         now = self.now()
-        luck = random.random()  # noqa: S311  # jitter, not a secret
+        luck = self._random.random()
         verdict = judge(entry.command, result, now=now, luck=luck)
         outcome = Outcome(int(result.retcode), result.message, result.data)
         entry.command = step(entry.command, verdict.trigger, now=now, outcome=outcome)
@@ -444,12 +468,16 @@ class Outbox:
 
         def done(_: Commit) -> None:
             self._drop(entry)
-            entry.ended.set_result(command)
+            entry.settle()
 
         self._write(entry, done=done)
 
-    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> None:
-        """Have the command written as it is now, its end with the event of that; `done`: it is on disk."""
+    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> int:
+        """Have the command written as it is now, its end with the event of that; `done`: it is on disk.
+
+        Returns:
+            How many bytes the command takes.
+        """
         entry.is_written = True
         command = entry.command
 
@@ -457,13 +485,17 @@ class Outbox:
             entry.last = command
             done(commit)
 
-        kept = without_excess(command)
-        events = [report(kept, event_id=uuid4().hex)] if kept.has_ended else []
-        arrivals = Arrivals(command.account, command.tenant, events, (to_row(kept),))
+        kept, row = command, to_row(command)
+        if len(row.body) > MOST_KEPT_BYTES:
+            kept = without_excess(command)
+            row = to_row(kept)
+        events = [report(kept, event_id=self._new_id())] if kept.has_ended else []
+        arrivals = Arrivals(command.account, command.tenant, events, (row,))
         try:
             self._journal.record(arrivals, done=written)
         except JournalClosed:
             _log.warning("command_left_as_it_is_on_disk", account=command.account, receipt=command.receipt)
+        return len(row.body)
 
 
 def _nothing(*_: object) -> None:
