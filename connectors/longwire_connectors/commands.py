@@ -51,7 +51,9 @@ class Commands:
     def begin(self, command: Command) -> None:
         """Start a command, or refuse it at once."""
         connector = self._connector()
-        if connector is None:
+        if self._workers.is_over:
+            self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the account's process is ending")
+        elif connector is None:
             self._refuse(command, RetCode.ACCOUNT_NOT_ONLINE, "the platform's SDK is not usable")
         elif (most := self._exceeded(command)) is not None:
             self._tell(

@@ -33,6 +33,8 @@ class Workers:
         self._given: set[Work] = set()
         """What was given to one of them that has not begun it yet."""
         self._busy = 0
+        self.is_over = False
+        """Whether they were ended: nothing can be done any more."""
         self._rested = asyncio.Event()
         self._rested.set()
 
@@ -42,7 +44,10 @@ class Workers:
         return self._busy > 0
 
     def run(self, work: Work) -> None:
-        """Have it done, beginning with the loop's next turn."""
+        """Have it done, beginning with the loop's next turn. Raises RuntimeError when they were ended."""
+        if self.is_over:
+            work.close()
+            raise RuntimeError("the workers were ended")
         self._busy += 1
         self._rested.clear()
         self._given.add(work)
@@ -51,10 +56,13 @@ class Workers:
 
     async def rest(self) -> None:
         """Return when there is none under way."""
-        await self._rested.wait()
+        while self._busy:  # there may be more by the time that we are woken
+            await self._rested.wait()
 
     def cancel(self) -> None:
-        """End all of them, and what is under way."""
+        """End all of them, and what is under way, for good."""
+        self.is_over = True
+        self._idle.clear()
         for work in self._given:
             work.close()
             self._done()
@@ -77,7 +85,7 @@ class Workers:
                 await work
             finally:
                 self._done()
-            if len(self._idle) >= _MOST_IDLE:
+            if self.is_over or len(self._idle) >= _MOST_IDLE:
                 return
             given = self._loop.create_future()
             self._idle.append(given)

@@ -1,7 +1,8 @@
 """What a child was told to do on its platform and has not answered.
 
-Each inquiry is answered exactly once: by the child, by its end, or by the deadline. There is no task and no
-future for one, as a burst to a hundred accounts is a hundred of them at once.
+Each inquiry is answered exactly once: by the child, by its end, or by the deadline; always in a turn of the
+loop of its own, as whoever reads a socket must not be held up, nor fail, by what an answer leads to. There is
+no task and no future for one: a burst to a hundred accounts is a hundred of them at once.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Inquiries:
         inquiry = self._open.pop(result.id, None)
         if inquiry is not None:
             inquiry.timer.cancel()
-            inquiry.done(result)
+            self._loop.call_soon(inquiry.done, result)
 
     def lost(self) -> None:
         """The child is gone, and nobody knows what became of what it was told; answered soon."""
@@ -74,7 +75,7 @@ class Inquiries:
         self._drain()  # one of us that was stopped meanwhile has not read it yet
         inquiry = self._open.pop(number, None)
         if inquiry is not None:
-            inquiry.done(_late(number))
+            self._loop.call_soon(inquiry.done, _late(number))
 
 
 async def answer_of(begin: Callable[[Done], None]) -> CommandResult:

@@ -12,6 +12,15 @@ from longwire_protocol.errors import RetCode
 from longwire_protocol.frames import Command, CommandResult
 
 
+async def test_a_command_that_comes_while_the_process_ends_is_refused() -> None:
+    told: list[CommandResult] = []
+    async with asyncio.TaskGroup() as tasks:
+        commands = Commands(tasks, lambda: cast("Connector", Slow()), told.append)
+        commands.cancel()
+        commands.begin(Command(1, "message.create", {}, deadline_s=30.0))
+    assert [result.retcode for result in told] == [RetCode.ACCOUNT_NOT_ONLINE]
+
+
 class Slow:
     """Never comes to an end."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -60,6 +61,51 @@ async def test_work_that_is_given_in_the_turn_of_the_end_is_given_up(*, is_idle:
         workers.run(work())
         workers.cancel()
     assert (begun, workers.is_busy) == ([], False)
+
+
+async def test_nothing_begins_after_their_end_and_they_all_end() -> None:
+    async def quick() -> None:
+        """Leaves one of them idle."""
+
+    async def stubborn() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        workers = Workers(tasks, name="w")
+        for work in (quick(), stubborn()):
+            workers.run(work)
+        await asyncio.sleep(0)
+        workers.cancel()
+        with pytest.raises(RuntimeError):
+            workers.run(quick())
+    assert not workers.is_busy
+
+
+async def test_rest_is_not_over_while_there_is_work_again() -> None:
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    go, begun = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        await go.wait()
+        loop.call_soon(lambda: workers.run(second()))  # before who rests is woken
+
+    async def second() -> None:
+        begun.set()
+        await gate.wait()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        workers = Workers(tasks, name="w")
+        workers.run(first())
+        resting = tasks.create_task(workers.rest())
+        await asyncio.sleep(0)
+        go.set()
+        await begun.wait()
+        assert not resting.done()
+        gate.set()
+        await resting
+        assert not workers.is_busy
+        workers.cancel()
 
 
 async def test_work_under_way_ends_with_them() -> None:

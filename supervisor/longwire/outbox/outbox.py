@@ -32,11 +32,11 @@ from longwire.outbox.command import (
     to_row,
     without_excess,
 )
-from longwire.outbox.course import Trigger, Verdict, judge, may_go_meanwhile, may_repeat, step
+from longwire.outbox.course import Trigger, judge, may_go_meanwhile, may_repeat, step
 from longwire.outbox.entry import Entry, Register
 from longwire.outbox.lane import RECENT_S, Lane, Performer
 from longwire.outbox.report import report
-from longwire.outbox.untried import NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
+from longwire.outbox.untried import BROKEN, NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
 from longwire.sending import Saturated
 from longwire.status import OutboxStatus, SendingStatus
 from longwire_protocol.declaration import Rates
@@ -237,7 +237,7 @@ class Outbox:
         command = accepted(
             asked, config, number=self._number, receipt=self._new_id(), fingerprint=fingerprint, now=now
         )
-        entry = Entry(command)
+        entry = Entry(command, size_bytes=_weigh(command))
         # What can go at once is written as under way, which spares it a second commit.
         if lane.go(entry, performer, now):
             self._begin(lane, entry)
@@ -248,29 +248,29 @@ class Outbox:
                 raise saturated(exc.retry_after_s) from exc
             self._pump(lane)
         admitted = partial(self._admitted, lane, entry, is_tried_then=entry.waits_for_disk)
-        entry.size_bytes = self._write(entry, done=admitted)
+        self._write(entry, done=admitted)
         self._hold(entry)
         return entry
 
     def _admitted(self, lane: Lane, entry: Entry, commit: Commit, *, is_tried_then: bool) -> None:
         """It is on disk, unless another command has its key."""
-        if commit.refused:
+        entry.is_refused = bool(commit.refused)
+        entry.accepted.set_result(None)
+        if entry.is_refused:
             self._drop(entry)
             self._refuse(lane, entry)
         elif entry.is_overdue:
             self._end_overdue(entry)
         elif is_tried_then:
             self._ask(lane, entry)
-        entry.accepted.set_result(None)
 
     def _refuse(self, lane: Lane, entry: Entry) -> None:
         """It is not to be carried out, and was not, as another command has its key."""
-        entry.is_refused = True
         if entry.command.state is State.QUEUED:
             lane.forget(entry)
         else:
-            self._under_way -= 1
             lane.withdraw(entry, self.now())
+            self._try_is_over()
         self._pump(lane)
 
     # What there is.
@@ -333,12 +333,13 @@ class Outbox:
         entry.is_written = True
         entry.accepted.set_result(None)
         self._hold(entry)
+        lane = self._lane(app_of(command), Rates())
         if command.state is State.UNDER_WAY:
-            self._conclude(entry, SUPERVISOR_LOST)
+            self._conclude(lane, entry, SUPERVISOR_LOST)
         if command.attempts:  # nobody knows when the platform saw it
-            self._lane(app_of(command), Rates()).count(command.chat, self.now())
+            lane.count(command.chat, self.now())
         if not entry.command.has_ended:
-            self._lane(app_of(command), Rates()).restore(entry)
+            lane.restore(entry)
 
     def _hold(self, entry: Entry) -> None:
         self._open.add(entry)
@@ -422,6 +423,9 @@ class Outbox:
                 )
             except CommandError as exc:  # it got no further than to us
                 untold = CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message=exc.message)
+            except Exception:  # noqa: BLE001  # one command's trouble, as with its nesting, is not its chat's
+                _log.exception("command_not_told", account=command.account, receipt=command.receipt)
+                untold = BROKEN
             else:
                 return
         self._loop.call_soon(answered, untold)
@@ -430,29 +434,33 @@ class Outbox:
         """A try is over."""
         if self._rest.done():
             return  # what is on disk says that nobody knows
+        again_at = None
+        try:
+            again_at = self._conclude(lane, entry, result)
+        finally:  # whatever went wrong with this one, the next ones of its chat go on
+            lane.done(entry, self.now(), again_at=again_at)
+            self._try_is_over()
+            self._pump(lane)
+
+    def _try_is_over(self) -> None:
         self._under_way -= 1
-        verdict = self._conclude(entry, result)
-        now = self.now()
-        again_at = now + verdict.again_in_s
-        if verdict.is_limited:
-            lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
-        lane.done(entry, now, again_at=None if entry.command.has_ended else again_at)
-        self._pump(lane)
-        if self._is_stopped and not self._under_way:
+        if self._is_stopped and not self._under_way and not self._rest.done():
             self._rest.set_result(None)
 
-    def _conclude(self, entry: Entry, result: CommandResult) -> Verdict:
-        """Take in the answer to a try, and have it written."""
+    def _conclude(self, lane: Lane, entry: Entry, result: CommandResult) -> float | None:
+        """Take in the answer to a try and have it written; return when to try again, `None` for never."""
         now = self.now()
-        luck = self._random.random()
-        verdict = judge(entry.command, result, now=now, luck=luck)
+        verdict = judge(entry.command, result, now=now, luck=self._random.random())
         outcome = Outcome(int(result.retcode), result.message, result.data)
         entry.command = step(entry.command, verdict.trigger, now=now, outcome=outcome)
         if entry.command.has_ended:
             self._end(entry)
-        else:
-            self._write(entry, done=_nothing)
-        return verdict
+            return None
+        self._write(entry, done=_nothing)
+        again_at = now + verdict.again_in_s
+        if verdict.is_limited:
+            lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
+        return again_at
 
     def _end_overdue(self, entry: Entry) -> None:
         if not entry.accepted.done() and not entry.is_overdue:
@@ -472,12 +480,8 @@ class Outbox:
 
         self._write(entry, done=done)
 
-    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> int:
-        """Have the command written as it is now, its end with the event of that; `done`: it is on disk.
-
-        Returns:
-            How many bytes the command takes.
-        """
+    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> None:
+        """Have the command written as it is now, its end with the event of that; `done`: it is on disk."""
         entry.is_written = True
         command = entry.command
 
@@ -495,7 +499,15 @@ class Outbox:
             self._journal.record(arrivals, done=written)
         except JournalClosed:
             _log.warning("command_left_as_it_is_on_disk", account=command.account, receipt=command.receipt)
-        return len(row.body)
+
+
+def _weigh(command: Command) -> int:
+    """Return its bytes on disk.
+
+    Raises:
+        RecursionError: it is nested too deep to be written, which is found here as deep in the stack.
+    """
+    return len(to_row(command).body)
 
 
 def _nothing(*_: object) -> None:

@@ -17,6 +17,10 @@ TOO_LATE: Final = CommandResult(
 )
 """Nothing was done: whoever asked may have been told by now that nothing will be."""
 
+BROKEN: Final = CommandResult(
+    id=0, retcode=RetCode.INTERNAL, message="a bug of the supervisor; its log has the traceback"
+)
+
 NOBODY: Final = CommandResult(id=0, retcode=RetCode.ACCOUNT_NOT_ONLINE, message="the account is gone")
 
 
