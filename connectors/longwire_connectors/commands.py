@@ -10,10 +10,10 @@ from typing import Any
 from longwire_connectors.base import Connector
 from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
-from longwire_connectors.workers import Workers
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
+from longwire_protocol.workers import Workers
 
 _log = logging.getLogger("longwire.child")
 
@@ -24,6 +24,9 @@ platform, cannot wait, and are bounded by the clicks that are held."""
 
 _MAX_FILES = 32
 """Of them, those that move files: these take long, and must leave room for the others."""
+
+_MOST_IDLE = 8
+"""Tasks kept for commands to come: more are seldom under way at once."""
 
 _SATURATED_RETRY_MS = 1000
 
@@ -43,7 +46,7 @@ class Commands:
         connector: Callable[[], Connector | None],
         tell: Callable[[CommandResult], None],
     ) -> None:
-        self._workers = Workers(tasks, name="commands")
+        self._workers = Workers(tasks, name="commands", most_idle=_MOST_IDLE)
         self._connector = connector
         self._tell = tell
         self._under_way: dict[int, Command] = {}

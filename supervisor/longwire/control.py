@@ -33,6 +33,7 @@ from longwire_protocol.messages import (
     ToClient,
     ToSupervisor,
 )
+from longwire_protocol.workers import Workers
 
 _log = get_logger("longwire.control")
 
@@ -53,6 +54,9 @@ others, nor from removing it."""
 
 _MAX_OPEN_IN_ALL = 2_048
 """The same for all accounts; each costs a task and a timer."""
+
+_MOST_IDLE = 128
+"""Tasks kept for requests to come: a burst from a host with a hundred accounts makes none."""
 
 _MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Over this ZeroMQ itself drops the connection; up to it a frame that is too large is answered."""
@@ -210,7 +214,7 @@ class Control:
         context: the supervisor's own ZeroMQ context.
         endpoints: `ipc://...`, each in a folder that exists.
         handler: does what is asked for.
-        tasks: owns the task of each request.
+        tasks: owns the tasks that answer requests.
         supervisor_id: tells one supervisor from the next.
     """
 
@@ -224,7 +228,7 @@ class Control:
         supervisor_id: str,
     ) -> None:
         self._handler = handler
-        self._tasks = tasks
+        self._workers = Workers(tasks, name="requests", most_idle=_MOST_IDLE)
         self._supervisor_id = supervisor_id
         self._decode = Decoder[ToSupervisor](ToSupervisor, max_bytes=MAX_REQUEST_BYTES)
         self._ports = [self._open(context, endpoint) for endpoint in endpoints]
@@ -238,8 +242,9 @@ class Control:
         return sum(len(port.clients) for port in self._ports)
 
     def close(self) -> None:
-        """Send what waits, as far as it goes at once, and close."""
+        """Send what waits, as far as it goes at once, and close; requests under way are given up."""
         self._is_closed = True
+        self._workers.cancel()
         self._timer.cancel()
         for port in self._ports:
             port.flush()
@@ -317,6 +322,8 @@ class Control:
             client.send(Error(code=code, message=exc.message, subscription=subscription))
 
     def _requested(self, client: ClientPeer, request: Request) -> None:
+        if self._is_closed:  # what closing reads once more
+            return
         account = _account_of(request)
         of_it, in_all = client.open_requests[account], client.open_requests.total()
         if of_it >= _MAX_OPEN or in_all >= _MAX_OPEN_IN_ALL:
@@ -330,7 +337,7 @@ class Control:
             )
             return
         client.open_requests[account] += 1
-        self._tasks.create_task(self._answer(client, request), name=f"request {request.method}")
+        self._workers.run(self._answer(client, request))
 
     async def _answer(self, client: ClientPeer, request: Request) -> None:
         deadline_ms = min(max(1, request.deadline_ms or _DEFAULT_DEADLINE_MS), _MAX_DEADLINE_MS)

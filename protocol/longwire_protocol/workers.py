@@ -1,7 +1,7 @@
 """Tasks that do one piece of work after another.
 
-A task for each piece costs a small child as much again as the whole rest of a command: it is made, named, has
-callbacks, and takes the loop another turn.
+A task for each piece costs a child a tenth of all that a command costs it, and the supervisor as much: it is
+made, named, has callbacks, and takes the loop another turn.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from typing import Any
 
 Work = Coroutine[Any, Any, None]
 
-_MOST_IDLE = 8
-"""Kept for what comes next; each takes a few kilobytes."""
-
 
 class Workers:
     """As many as there is work at once. What they do sees to its own errors and deadlines.
@@ -22,11 +19,13 @@ class Workers:
     Args:
         tasks: owns them.
         name: of their tasks.
+        most_idle: kept for what comes next; each takes some kilobytes.
     """
 
-    def __init__(self, tasks: asyncio.TaskGroup, *, name: str) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, *, name: str, most_idle: int) -> None:
         self._group = tasks
         self._name = name
+        self._most_idle = most_idle
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[Work]] = []
@@ -85,7 +84,7 @@ class Workers:
                 await work
             finally:
                 self._done()
-            if self.is_over or len(self._idle) >= _MOST_IDLE:
+            if self.is_over or len(self._idle) >= self._most_idle:
                 return
             given = self._loop.create_future()
             self._idle.append(given)

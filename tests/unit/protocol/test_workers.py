@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from longwire_connectors.workers import _MOST_IDLE, Workers
+from longwire_protocol.workers import Workers
 
 
 async def test_as_many_work_at_once_as_there_is_work_and_few_stay() -> None:
@@ -18,15 +18,15 @@ async def test_as_many_work_at_once_as_there_is_work_and_few_stay() -> None:
         done.append(number)
 
     async with asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
-        for number in range(3 * _MOST_IDLE):
+        workers = Workers(tasks, name="w", most_idle=8)
+        for number in range(24):
             workers.run(work(number))
         assert workers.is_busy
         gate.set()
         await workers.rest()
-        assert (sorted(done), workers.is_busy) == (list(range(3 * _MOST_IDLE)), False)
+        assert (sorted(done), workers.is_busy) == (list(range(24)), False)
         await asyncio.sleep(0)
-        assert len(workers._tasks) == _MOST_IDLE
+        assert len(workers._tasks) == 8
         workers.cancel()
 
 
@@ -37,7 +37,7 @@ async def test_work_is_done_by_who_has_done_some() -> None:
         by.append(asyncio.current_task())
 
     async with asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
+        workers = Workers(tasks, name="w", most_idle=8)
         for _ in range(3):
             workers.run(work())
             await workers.rest()
@@ -53,7 +53,7 @@ async def test_work_that_is_given_in_the_turn_of_the_end_is_given_up(*, is_idle:
         begun.append("it")
 
     async with asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
+        workers = Workers(tasks, name="w", most_idle=8)
         if is_idle:
             workers.run(work())
             await workers.rest()
@@ -72,7 +72,7 @@ async def test_nothing_begins_after_their_end_and_they_all_end() -> None:
             await asyncio.Event().wait()
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
+        workers = Workers(tasks, name="w", most_idle=8)
         for work in (quick(), stubborn()):
             workers.run(work)
         await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_rest_is_not_over_while_there_is_work_again() -> None:
         await gate.wait()
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
+        workers = Workers(tasks, name="w", most_idle=8)
         workers.run(first())
         resting = tasks.create_task(workers.rest())
         await asyncio.sleep(0)
@@ -113,7 +113,7 @@ async def test_work_under_way_ends_with_them() -> None:
         await asyncio.Event().wait()
 
     async with asyncio.TaskGroup() as tasks:
-        workers = Workers(tasks, name="w")
+        workers = Workers(tasks, name="w", most_idle=8)
         workers.run(work())
         await asyncio.sleep(0)
         workers.cancel()
