@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from longwire_connectors.breaker import Event
+from longwire_protocol.breaker import Event
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 FAIR_S = 3.0

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from longwire_connectors import breaker, webcall
+from longwire_connectors import webcall
 from longwire_connectors.asking import NOTHING, Asked, Attempt, Part, Reply
-from longwire_connectors.breaker import Breaker, Event, State
 from longwire_connectors.deadline import call_ends_at
 from longwire_connectors.unanswered import resting, too_long, unanswered
+from longwire_protocol import breaker
+from longwire_protocol.breaker import Breaker, Event, State
 from longwire_protocol.threads import in_thread
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from longwire_connectors import webcall
 from longwire_connectors.asking import Asked, Attempt
-from longwire_connectors.breaker import Event
 from longwire_connectors.unanswered import unanswered
+from longwire_protocol.breaker import Event
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.threads import in_thread
 

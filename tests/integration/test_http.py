@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from longwire_connectors import breaker, pool, webcall
+from longwire_connectors import pool, webcall
 from longwire_connectors.commands import Commands
 from longwire_connectors.http import Http, Part, Reply
+from longwire_protocol import breaker
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
 

@@ -13,13 +13,14 @@ import pytest
 from aiohttp import web
 
 from harness.waiting import until
-from longwire_connectors import asking, breaker, commands, http, pool
+from longwire_connectors import asking, commands, http, pool
 from longwire_connectors.access_token import AccessToken
 from longwire_connectors.commands import Commands
 from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_connectors.http import Http, Part
 from longwire_connectors.lark.openapi import OpenApi
 from longwire_connectors.lark.options import LarkOptions
+from longwire_protocol import breaker
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwire_connectors.breaker import (
+from longwire_protocol.breaker import (
     FAILURES,
     NEXT,
     PROBE_WAIT_S,

@@ -77,10 +77,10 @@ def ask(breaker: Breaker, *, now: float) -> tuple[Breaker, float]:
         return breaker, PROBE_WAIT_S
     if now < breaker.rests_until:
         return breaker, breaker.rests_until - now
-    return _moved(breaker, Event.ASKED, now=now), 0.0
+    return _moved(breaker, Event.ASKED, now=now, rest_s=0.0), 0.0
 
 
-def report(breaker: Breaker, event: Event, *, term: int, now: float) -> Breaker:
+def report(breaker: Breaker, event: Event, *, term: int, now: float, rest_s: float = REST_S) -> Breaker:
     """Return the breaker after a call that was let through in `term` has ended.
 
     Args:
@@ -88,6 +88,7 @@ def report(breaker: Breaker, event: Event, *, term: int, now: float) -> Breaker:
         event: ANSWERED, FAILED or GIVEN_UP.
         term: as of the breaker that `ask` returned.
         now: seconds.
+        rest_s: how long the host is left alone, if that is what follows.
     """
     if term != breaker.term:
         return breaker
@@ -97,12 +98,12 @@ def report(breaker: Breaker, event: Event, *, term: int, now: float) -> Breaker:
         event = Event.FAILED_TOO_OFTEN
     if event is Event.ANSWERED and breaker.failures:
         return Breaker(term=breaker.term)
-    return _moved(breaker, event, now=now)
+    return _moved(breaker, event, now=now, rest_s=rest_s)
 
 
-def _moved(breaker: Breaker, event: Event, *, now: float) -> Breaker:
+def _moved(breaker: Breaker, event: Event, *, now: float, rest_s: float) -> Breaker:
     state = NEXT.get((breaker.state, event), breaker.state)
     if state is breaker.state:
         return breaker
-    rest_s = 0.0 if event is Event.GIVEN_UP else REST_S
-    return Breaker(state, rests_until=now + rest_s, term=breaker.term + 1)
+    until = now if event is Event.GIVEN_UP else now + rest_s
+    return Breaker(state, rests_until=until, term=breaker.term + 1)
