@@ -82,6 +82,8 @@ class Client:
         self._is_ping_due = False
         self._unusable: Callable[[], LongwireError] | None = partial(ClientClosed, "enter it: `async with`")
         self._is_inherited = False
+        self._pongs: dict[int, Subscription] = {}
+        """Who waits for which, ascending; one for each nack that is on its way."""
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -281,6 +283,14 @@ class Client:
         """See `subscription.Line`."""
         return self._send(encode(frame))
 
+    def new_id(self) -> int:
+        """See `subscription.Line`."""
+        return self._calls.new_id()
+
+    def await_pong(self, number: int, subscription: Subscription) -> None:
+        """See `subscription.Line`."""
+        self._pongs[number] = subscription
+
     def open_subscription(
         self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
@@ -364,6 +374,9 @@ class Client:
 
     def _noticed(self, pong: Pong) -> None:
         """Ask again what went by an earlier connection; open all again when it is another supervisor."""
+        if isinstance(pong.id, int):
+            for number in [number for number in self._pongs if number <= pong.id]:
+                self._pongs.pop(number).caught_up(number)
         is_another = pong.supervisor_id is not None and pong.supervisor_id != self._supervisor_id
         if isinstance(pong.since, int):
             what = "the supervisor was restarted" if is_another else "the connection was lost"

@@ -107,6 +107,8 @@ class RetCode(IntEnum):
     NOT_SUBSCRIBED = 10008  # the subscription is not open on this connection
     CONFIG_REFUSED = 10009  # a configuration with mistakes; `data.problems` has each with its place
     ACCOUNT_EXISTS = 10010  # an account of that name is there already
+    UNKNOWN_WEBHOOK = 10011  # no webhook of that name in the configuration
+    WEBHOOK_EXISTS = 10012  # a webhook of that name is there already
     INTERNAL = 20002  # a bug of ours; the supervisor's log has the traceback
     JOURNAL_UNAVAILABLE = 31001  # the journal cannot be read or written; see the supervisor's state
     PLATFORM_REFUSED = 34001  # the platform answered and said no; `data.platform_code` has its code

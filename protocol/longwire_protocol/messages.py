@@ -66,6 +66,8 @@ class Nack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="nac
     seq: int
     delay_ms: int | None = None
     """`None`: by the supervisor's own backoff."""
+    id: str | int | msgspec.UnsetType | None = msgspec.UNSET
+    """If given, a `pong` with this id says that it was read: events before that pong were sent before."""
 
 
 class Credit(msgspec.Struct, frozen=True, tag_field="kind", tag="credit"):

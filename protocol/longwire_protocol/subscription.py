@@ -25,12 +25,16 @@ _log = logging.getLogger("longwire.client")
 Start = Literal["new", "all"] | int
 
 
+Order = Literal["chat", "none"]
+
+
 class SubscriptionLimits(TypedDict, total=False):
-    """What a subscription may have in place of the supervisor's settings of these names."""
+    """What a subscription may have in place of the supervisor's settings of these names, and its order."""
 
     ack_timeout_s: float
     max_attempts: int
     chat_block_max_s: float
+    order: Order
 
 
 _MAX_REMEMBERED = 10_000
@@ -87,6 +91,14 @@ class Line(Protocol):
         """Send a frame without waiting; `False` when the supervisor does not read now."""
         ...
 
+    def new_id(self) -> int:
+        """Return a number for a frame that is answered; they grow."""
+        ...
+
+    def await_pong(self, number: int, subscription: Subscription) -> None:
+        """Call `caught_up` when the supervisor has answered this number, or a later one."""
+        ...
+
     def open_subscription(
         self, subscription: Subscription, method: str, params: dict[str, Any]
     ) -> asyncio.Future[LongwireError | None]:
@@ -98,15 +110,31 @@ class Line(Protocol):
         ...
 
 
+class _Nacked(msgspec.Struct):
+    """An event that failed. Until the supervisor has read that, what it sends from it on is stale."""
+
+    seq: int
+    place: tuple[str, str] | None
+    delay_ms: int | None
+    number: int | None = None
+    """Of the frame that said so; `None` before."""
+
+    def concerns(self, event: IncomingEvent) -> bool:
+        """Whether the supervisor takes this event back when it reads it."""
+        seq = event.seq or 0
+        return seq == self.seq or (self.place is not None and seq > self.seq and event.place == self.place)
+
+
 class Subscription(AsyncIterator[IncomingEvent]):
     """Events of one named, durable reader, or of an unnamed one that ends with its client.
 
-    Iterate over it in one task. Events not yet handed to the caller never exceed `credit`.
+    Iterate over it in one task. Events not yet handed to the caller never exceed `credit`. An ack may wait
+    for others for `gather_s`, to be said with them in one frame: one by one each costs a frame.
     """
 
     _method = "events.subscribe"
 
-    def __init__(self, line: Line, params: dict[str, Any], *, credit: int) -> None:
+    def __init__(self, line: Line, params: dict[str, Any], *, credit: int, gather_s: float = 0.0) -> None:
         self._line = line
         self._params = params
         self._credit = credit
@@ -119,18 +147,26 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self._arrived = asyncio.Event()
         self._taken = 0
         self._acked: list[int] = []
-        self._nacked: deque[Nack] = deque()
+        self._is_ordered = params.get("order") != "none"
+        self._nacked: deque[_Nacked] = deque()
+        self._barriers: deque[_Nacked] = deque()
+        """Those that were sent and not answered yet."""
         self._done_before: dict[int, None] = {}
+        self._gather_s = gather_s
         self._flush: asyncio.Handle | None = None
+        self._is_flush_now = False
         self._failure: BaseException | None = None
         self.name: str | None = params.get("name")
         """The subscription's name; given by the supervisor for an unnamed one, once it is open."""
         self.is_open = False
 
-    async def open(self) -> None:
+    async def open(self, *, credit: int | None = None) -> None:
         """Open it, or open it again; what was not acked comes again. Who else is at it is joined.
 
         A caller that is cancelled leaves the request under way, so that what it opens is not lost.
+
+        Args:
+            credit: events that may be on their way at once, from now on; as before where `None`.
 
         Raises:
             CommandError: refused, e.g. because it exists with other filters.
@@ -138,12 +174,24 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """
         if self._opening is None or self._opening.done():
             self._failure = None
+            self._credit = self._credit if credit is None else credit
             self._opening = self._line.open_subscription(
                 self, self._method, {**self._params, "credit": self._credit}
             )
         refusal = await asyncio.shield(self._opening)
         if refusal is not None:
             raise refusal
+
+    def widen(self, credit: int) -> None:
+        """Let so many events be on their way at once, if that is more than before."""
+        if credit > self._credit:
+            self._taken += credit - self._credit if self.is_open else 0
+            self._credit = credit
+            self._soon()
+
+    def has(self, event: IncomingEvent) -> bool:
+        """Whether an event came by the present opening; one that did not comes again, unless it is acked."""
+        return self.is_open and event.opening == self._openings
 
     def opened(self, name: str) -> None:
         """It is open under this name; for the client."""
@@ -159,6 +207,7 @@ class Subscription(AsyncIterator[IncomingEvent]):
         self._events.clear()
         self._copies.clear()
         self._nacked.clear()
+        self._barriers.clear()
         for seq in self._acked:
             self._remember(seq)
         self._acked = []
@@ -198,12 +247,12 @@ class Subscription(AsyncIterator[IncomingEvent]):
         """See `IncomingEvent.ack`."""
         if event.seq is None:
             return
-        may_say = self.is_open and event.opening == self._openings
+        may_say = self.has(event)
         if not may_say or event.seq in self._copies:  # a scan for each ack would cost too much
             may_say |= self._drop(lambda waiting: waiting.seq == event.seq) > 0  # it came again, and waits
         if may_say:
             self._acked.append(event.seq)
-            self._soon()
+            self._soon(self._gather_s)
         elif isinstance(self._failure, ClientForked):
             raise self._failure
         else:
@@ -211,12 +260,17 @@ class Subscription(AsyncIterator[IncomingEvent]):
 
     def nack(self, event: IncomingEvent, *, delay_s: float | None) -> None:
         """See `IncomingEvent.nack`. One of an earlier opening comes again by itself."""
-        if event.seq is None or self.name is None or not self.is_open or event.opening != self._openings:
+        if event.seq is None or self.name is None or not self.has(event):
             return
         self._drop_from(event)
         delay_ms = None if delay_s is None else round(delay_s * 1000)
-        self._nacked.append(Nack(subscription=self.name, seq=event.seq, delay_ms=delay_ms))
+        self._nacked.append(_Nacked(event.seq, self._place(event), delay_ms))
         self._soon()
+
+    def caught_up(self, number: int) -> None:
+        """The supervisor has read what was sent up to this number; for the client."""
+        while self._barriers and (self._barriers[0].number or 0) <= number:
+            self._barriers.popleft()
 
     def deliver(self, frame: Events) -> None:
         """Take events from the supervisor; what comes while it is not open comes again. For the client."""
@@ -270,6 +324,9 @@ class Subscription(AsyncIterator[IncomingEvent]):
             self._give_back(1)
             self._soon()
             return
+        if (self._nacked or self._barriers) and self._is_stale(event):
+            self._give_back(1)
+            return
         if event.delivery is not None and event.delivery.redelivered:
             self._drop_from(event)
             self._copies.add(event.seq or 0)
@@ -278,14 +335,15 @@ class Subscription(AsyncIterator[IncomingEvent]):
 
     def _drop_from(self, event: IncomingEvent) -> None:
         """Drop what waits of its chat from this event on: it comes again, in order."""
-        first, place = event.seq or 0, event.place
+        self._drop(_Nacked(event.seq or 0, self._place(event), None).concerns)
 
-        def comes_again(waiting: IncomingEvent) -> bool:
-            if waiting.seq == first:
-                return True
-            return place is not None and waiting.place == place and (waiting.seq or 0) > first
+    def _is_stale(self, event: IncomingEvent) -> bool:
+        """Whether it was sent before the supervisor knew of a failure, and so comes again, in order."""
+        return any(nacked.concerns(event) for group in (self._nacked, self._barriers) for nacked in group)
 
-        self._drop(comes_again)
+    def _place(self, event: IncomingEvent) -> tuple[str, str] | None:
+        """Return what it keeps its order with."""
+        return event.place if self._is_ordered else None
 
     def _drop(self, is_unwanted: Callable[[IncomingEvent], bool]) -> int:
         kept = [event for event in self._events if not is_unwanted(event)]
@@ -307,22 +365,38 @@ class Subscription(AsyncIterator[IncomingEvent]):
         if len(self._done_before) > _MAX_REMEMBERED:
             del self._done_before[next(iter(self._done_before))]
 
-    def _soon(self) -> None:
-        if self._flush is None:
-            self._flush = asyncio.get_running_loop().call_soon(self._flush_now)
+    def _soon(self, delay_s: float = 0.0) -> None:
+        if self._is_flush_now or (delay_s and self._flush is not None):
+            return
+        if self._flush is not None:
+            self._flush.cancel()
+        self._is_flush_now = not delay_s
+        loop = asyncio.get_running_loop()
+        self._flush = (
+            loop.call_later(delay_s, self._flush_now) if delay_s else loop.call_soon(self._flush_now)
+        )
 
     def _flush_now(self) -> None:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
+            self._is_flush_now = False
         if self.name is None or not self.is_open:
             return
         if self._acked and self._line.tell(Ack(subscription=self.name, seqs=self._acked)):
             self._acked = []
-        while not self._acked and self._nacked and self._line.tell(self._nacked[0]):
-            self._nacked.popleft()
+        while not self._acked and self._nacked and self._tell_nack(self.name, self._nacked[0]):
+            self._barriers.append(self._nacked.popleft())
         if self._taken * 2 >= self._credit and self._line.tell(Credit(self.name, self._taken)):
             self._taken = 0
+
+    def _tell_nack(self, name: str, nacked: _Nacked) -> bool:
+        number = self._line.new_id()
+        if not self._line.tell(Nack(subscription=name, seq=nacked.seq, delay_ms=nacked.delay_ms, id=number)):
+            return False
+        nacked.number = number
+        self._line.await_pong(number, self)
+        return True
 
 
 class Replay(Subscription):

@@ -302,6 +302,10 @@ class Control:
             case Credit():
                 self._reading(client, frame.subscription, self._handler.credit, frame)
             case Nack():
+                if isinstance(
+                    frame.id, str | int
+                ):  # before anything comes again: what was sent until here is stale
+                    client.send(Pong(id=frame.id))
                 self._reading(client, frame.subscription, self._handler.nack, frame)
             case Request():
                 client.since = frame.id if client.since is None else client.since

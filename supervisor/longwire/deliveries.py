@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from secrets import token_hex
 from typing import Any
 
@@ -15,7 +16,7 @@ from longwire.journal import EventStore, JournalError, Stored
 from longwire.logger import get_logger
 from longwire.replay import Replays
 from longwire.status import SubscriptionStatus
-from longwire.subscriptions import EPHEMERAL, STATE_PREFIX, Gap, Saved, Subscription
+from longwire.subscriptions import EPHEMERAL, STATE_PREFIX, Gap, Limits, Saved, Subscription
 from longwire.wishes import ReplayParams, SubscribeParams, UnsubscribeParams, parameters
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.messages import Ack, Credit, Nack, Reply, Request
@@ -25,7 +26,11 @@ _log = get_logger("longwire.deliveries")
 _SAVE_S = 0.1
 """How often progress is put on disk; what a crash may cost in events delivered once more."""
 
+RESERVED = "webhook:"
+"""How the names of subscriptions begin that only the courier may open; made here, by `reserve`."""
+
 _MAX_SUBSCRIPTIONS = 1000
+"""Those of clients; the webhooks' have a bound of their own (`longwire.webhooks`)."""
 _FULL_RETRY_MS = 60_000
 
 
@@ -50,6 +55,10 @@ class Deliveries:
         self._saving: asyncio.TimerHandle | None = None
         self._is_closed = False
         self.on_gap: Callable[[Gap], None] = _ignore
+        self.in_use: Callable[[str], bool] = lambda _name: False
+        """Tells whether a reserved name is in use; who left one behind may have it forgotten."""
+        self.key: str | None = None
+        """What opens reserved names; `None` for nothing."""
         self.dead_letters = DeadLetterOffice(journal, self._subscriptions)
         for key, state in saved.items():
             self._add(key.removeprefix(STATE_PREFIX), state)
@@ -100,6 +109,49 @@ class Deliveries:
         """Return the state of each of them."""
         return [subscription.status() for subscription in self._subscriptions.values()]
 
+    def set_key(self, key: str | None) -> None:
+        """Have this open reserved names from now on; `None` for nothing."""
+        self.key = key
+
+    def find(self, name: str) -> Subscription | None:
+        """Return the subscription of this name, if there is one."""
+        return self._subscriptions.get(name)
+
+    @property
+    def reserved(self) -> list[str]:
+        """The reserved names that there are, in use or left behind."""
+        return [name for name in self._subscriptions if name.startswith(RESERVED)]
+
+    async def reserve(self, name: str, filters: Filters, limits: Limits) -> None:
+        """Have a durable subscription of a reserved name, new or as it was left; on disk when this returns.
+
+        Other filters count for what it has not read yet; another tenant's is forgotten first.
+
+        Raises:
+            CommandError: the journal is closing.
+        """
+        present = self._subscriptions.get(name)
+        if present is not None and present.window.filters.tenant != filters.tenant:
+            await self.release(name)
+            present = None
+        if present is not None:
+            present.set_limits(limits)
+            present.set_filters(filters)
+        else:
+            present = self._add(name, Saved(filters, Progress(self._journal.head), limits))
+            present.is_established = False
+        await self._establish(present)
+
+    async def release(self, name: str) -> None:
+        """Forget a subscription of a reserved name, if it is there, with its dead letters; on disk on return.
+
+        Raises:
+            CommandError: the journal is closing.
+        """
+        subscription = self._subscriptions.get(name)
+        if subscription is not None:
+            await self._forget_on_disk(subscription)
+
     async def subscribe(self, client: ClientPeer, request: Request) -> Answered:
         """Open a subscription for a client; the reply goes out before its first events.
 
@@ -109,6 +161,9 @@ class Deliveries:
         params = parameters(request.params, SubscribeParams)
         filters = params.filters(request)
         subscription = self._subscriptions.get(params.name) if params.name else None
+        if params.name is not None and params.name.startswith(RESERVED):
+            subscription = self._reserved(params)
+            filters = subscription.window.filters
         if subscription is None:
             subscription = self._create(params, filters)
         elif subscription.window.filters == filters:
@@ -148,6 +203,7 @@ class Deliveries:
         if name is None:
             raise CommandError(RetCode.BAD_PARAM, "subscription: the name of a subscription is needed")
         if asked.forget:
+            self._refuse_reserved(name)
             await self._forget(client, name, tenant=tenant)
         elif name in self._replays:
             self._replays.end(client, name)
@@ -211,12 +267,17 @@ class Deliveries:
         subscription.pump()
 
     def client_gone(self, client: ClientPeer) -> None:
-        """Hand over what a client had that is gone."""
+        """Hand over what a client had that is gone.
+
+        The first of each chat has failed by that, but not where the courier is gone: it has events of all
+        targets, most of them not looked at, and what ended it was hardly one of them.
+        """
         for name in tuple(client.subscriptions):
             if name in self._replays:
                 self._replays.end(client, name)
             else:
-                self._leave(client, self._subscriptions[name], failed_at=self._loop.time())
+                failed_at = None if name.startswith(RESERVED) else self._loop.time()
+                self._leave(client, self._subscriptions[name], failed_at=failed_at)
 
     def close(self) -> None:
         """Put what is known on its way to the disk, and send nothing more."""
@@ -228,6 +289,21 @@ class Deliveries:
         self._save()
         for subscription in self._subscriptions.values():
             subscription.close()
+
+    def _reserved(self, params: SubscribeParams) -> Subscription:
+        """Return the subscription of a reserved name, for the one who has the key."""
+        subscription = self._subscriptions.get(params.name or "")
+        if self.key is None or params.key is None or not compare_digest(params.key, self.key):
+            text = f"name: what begins with {RESERVED!r} belongs to webhooks"
+            raise CommandError(RetCode.BAD_PARAM, text)
+        if subscription is None or subscription.window.filters.tenant != params.tenant:  # it will hear so
+            raise CommandError(RetCode.NOT_SUBSCRIBED, f"there is no webhook for {params.name!r}")
+        return subscription
+
+    def _refuse_reserved(self, name: str) -> None:
+        if name.startswith(RESERVED) and self.in_use(name):
+            text = f"subscription {name!r} belongs to a webhook; webhook.remove forgets it"
+            raise CommandError(RetCode.SUBSCRIPTION_CONFLICT, text)
 
     def _create(self, params: SubscribeParams, filters: Filters) -> Subscription:
         self._refuse_if_full()
@@ -272,6 +348,11 @@ class Deliveries:
                 RetCode.SUBSCRIPTION_CONFLICT, f"subscription {name!r} is open at another client"
             )
         client.subscriptions.discard(name)
+        await self._forget_on_disk(subscription)
+
+    async def _forget_on_disk(self, subscription: Subscription) -> None:
+        for client in subscription.clients.values():
+            client.subscriptions.discard(subscription.name)
         self._drop(subscription)
         letters = subscription.letters.remove(subscription.letters.seqs())
         try:
@@ -303,7 +384,8 @@ class Deliveries:
         return subscription
 
     def _refuse_if_full(self) -> None:
-        if len(self._subscriptions) + len(self._replays) >= _MAX_SUBSCRIPTIONS:
+        ours = sum(not name.startswith(RESERVED) for name in self._subscriptions)
+        if ours + len(self._replays) >= _MAX_SUBSCRIPTIONS:
             raise CommandError(
                 RetCode.SATURATED,
                 f"there are {_MAX_SUBSCRIPTIONS} subscriptions",

@@ -45,6 +45,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ack_timeout_s: AckTimeout | None = None
     max_attempts: MaxAttempts | None = None
     chat_block_max_s: ChatBlockMax | None = None
+    order: Literal["chat", "none"] | None = None
+    backoff_initial_s: float | None = None
+    backoff_max_s: float | None = None
+    max_events: int | None = None
 
     def over(self, base: Any) -> Any:
         """Return `base`, a Struct with these fields, with those replaced that are set here."""
@@ -162,6 +166,19 @@ class Subscription:
             self.window.limits = limits.over(self.window.limits)
             if self.is_durable:
                 self._journal.put_state(self.key, self._saved)
+
+    def set_room(self, max_bytes: int) -> None:
+        """Hold so many bytes of events at most from now on, until it is made anew; see `WindowLimits`."""
+        if max_bytes != self.window.limits.max_bytes:
+            self.window.limits = msgspec.structs.replace(self.window.limits, max_bytes=max_bytes)
+
+    def set_filters(self, filters: Filters) -> None:
+        """Be for other events from now on; what is held and not among them is let go of."""
+        if filters != self.window.filters:
+            self.window.set_filters(filters)
+            self._saved = msgspec.structs.replace(self._saved, filters=filters)
+            self._journal.put_state(self.key, self._saved)
+            self.pump()
 
     async def establish(self) -> None:
         """Return when it is on disk.

@@ -42,6 +42,9 @@ class SubscribeParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ack_timeout_s: AckTimeout | None = None
     max_attempts: MaxAttempts | None = None
     chat_block_max_s: ChatBlockMax | None = None
+    order: Literal["chat", "none"] | None = None
+    key: str | None = None
+    """What opens a name that is reserved."""
 
     def limits(self) -> Limits:
         """Return the limits that are given."""
@@ -49,6 +52,7 @@ class SubscribeParams(Wish, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ack_timeout_s=self.ack_timeout_s,
             max_attempts=self.max_attempts,
             chat_block_max_s=self.chat_block_max_s,
+            order=self.order,
         )
 
 

@@ -78,6 +78,14 @@ class Dispatch:
         return seq in self._held or is_among(self._fresh, seq) or seq in self._stream
 
     @property
+    def oldest_at(self) -> float | None:
+        """When the first event held was received, in Unix seconds; `None` if none is held."""
+        for entry in self._held.values():
+            return entry.event.recv_time
+        event = self._stream.first or next(iter(self._fresh), None)
+        return None if event is None else event.recv_time
+
+    @property
     def size_bytes(self) -> int:
         """The bytes of the bodies held."""
         return self._bytes
@@ -223,6 +231,14 @@ class Dispatch:
             self.failing.pop(event.seq, None)
         for held in [held for held in self._held if held <= seq and held not in self._resumed]:
             self._finish(self._held[held])
+
+    def keep_only(self, is_wanted: Callable[[Stored], bool]) -> None:
+        """Let go of every other event, whoever has it, but for what was resumed."""
+        self._keep_books()
+        self._sort_fresh()
+        for entry in [*self._held.values()]:
+            if entry.seq not in self._resumed and not is_wanted(entry.event):
+                self._finish(entry)
 
     # Time passes, events go out.
 
@@ -422,7 +438,7 @@ class Dispatch:
     # The books.
 
     def _chat_of(self, event: Stored) -> Chat:
-        if event.chat is None:
+        if event.chat is None or self.limits.order == "none":
             return Chat(None)
         key = (event.account, event.chat)
         chat = self._chats.get(key)

@@ -12,10 +12,6 @@ from collections.abc import Callable
 from longwire.backoff import Backoff
 from longwire.delivery.records import Cause, Failing, WindowLimits
 
-BACKOFF = Backoff(initial_s=0.5, max_s=60.0)
-"""Of retries whose delay the client does not choose. 0.5 s: what a subscriber depends on gets a moment; 60 s:
-ten attempts take three minutes, well within the ten of `chat_block_max_s`."""
-
 
 def failed_again(failing: Failing, *, flight_s: float, at: float) -> None:
     """Count one more failure of an event that was in flight for `flight_s`; `at` is in Unix seconds."""
@@ -51,5 +47,6 @@ def retry_delay_s(
         delay_s = asked_s
     else:
         failures = failing.failures if cause is Cause.NACKED else failing.failures - 1
-        delay_s = BACKOFF.delay(failures, luck=luck()) if failures else 0.0
+        backoff = Backoff(limits.backoff_initial_s, limits.backoff_max_s)
+        delay_s = backoff.delay(failures, luck=luck()) if failures else 0.0
     return max(0.0, min(delay_s, limits.chat_block_max_s - failing.blocked_s))

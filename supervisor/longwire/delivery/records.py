@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +28,12 @@ class WindowLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """With so many failures an event becomes a dead letter (interfaces.md)."""
     chat_block_max_s: float = 600.0
     """An event that has held up its chat for so long is a dead letter at its next failure (interfaces.md)."""
+    order: Literal["chat", "none"] = "chat"
+    """`none`: each event is on its own, so that a failing one holds up no other."""
+    backoff_initial_s: float = 0.5
+    """Of retries whose delay the client does not choose: a moment for what a subscriber depends on."""
+    backoff_max_s: float = 60.0
+    """Their longest: ten attempts take three minutes, well within the ten of `chat_block_max_s`."""
     max_failing: int = 1_000
     """Failing events whose counts are persisted, the lowest first: some 50 KB, which are written often."""
 

@@ -47,6 +47,11 @@ class Stream:
         return is_among(self._events, seq)
 
     @property
+    def first(self) -> Stored | None:
+        """The first in flight."""
+        return self._events[0] if self._events else None
+
+    @property
     def sent_at(self) -> float | None:
         """When the first of them was sent."""
         while self._batches and (not self._events or self._batches[0][0] < self._events[0].seq):

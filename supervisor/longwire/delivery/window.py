@@ -72,6 +72,12 @@ class Window:
     def limits(self, limits: WindowLimits) -> None:
         self._dispatch.limits = limits
 
+    def set_filters(self, filters: Filters) -> None:
+        """Be for other events: of what is held, those that are not among them are done."""
+        self.filters = filters
+        self._takes_all = filters == Filters()
+        self._dispatch.keep_only(filters.matches)
+
     @property
     def low_water(self) -> int:
         """Everything up to this number is done."""
@@ -81,6 +87,11 @@ class Window:
     def is_lagging(self) -> bool:
         """Whether there are committed events that the window has not looked at."""
         return self._position < self._head
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the first event held was received, in Unix seconds; `None` if none is held."""
+        return self._dispatch.oldest_at
 
     @property
     def held_events(self) -> int:

@@ -24,6 +24,7 @@ from longwire.status import (
     SupervisorStatus,
     TemplateStatus,
 )
+from longwire.webhooks.status import CourierStatus, TargetStatus
 from longwire_protocol import codec, errors, frames, messages
 from longwire_protocol.codec import Decoder
 from longwire_protocol.event import Event
@@ -160,6 +161,8 @@ def test_the_tables_of_event_and_status_have_every_field() -> None:
     assert set(wire_names(TemplateStatus)) <= status
     assert set(wire_names(OutageStatus)) <= status
     assert set(wire_names(OutboxStatus)) <= status
+    assert set(wire_names(CourierStatus)) <= status
+    assert set(wire_names(TargetStatus)) <= status
     assert {state.value for state in State} <= status
 
 
