@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,11 +20,20 @@ from longwire_protocol.messages import Request
 
 _log = get_logger("longwire.changes")
 
+T = TypeVar("T")
+
 UNTIL = "supervisor restart"
 """How long a change by command lasts: then the file alone counts."""
 
 _MAX_NAMED = 5
 """Mistakes that a message names; all of them are in the data."""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What another configuration changed."""
+
+    accounts: Changes
+    webhooks: Changes
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -33,6 +42,8 @@ class Reloaded(msgspec.Struct, frozen=True):
     added: list[str]
     removed: list[str]
     changed: list[str]
+    webhooks: Changes
+    """The same of webhooks."""
     needs_restart: list[str]
     """Keys of `[supervisor]`, as `supervisor.data_dir`, that count at the supervisor's next start only."""
 
@@ -74,7 +85,8 @@ class Changer:
 
     Args:
         configuration: what the accounts are made of.
-        take_over: has the accounts run that a configuration names, at once. Raises CommandError.
+        take_over: has the accounts and webhooks of a configuration, and the webhook of this name tried again
+            if it is disabled. Raises CommandError.
         running: `[supervisor]` as it was at the start.
     """
 
@@ -82,13 +94,14 @@ class Changer:
         self,
         configuration: Configuration,
         *,
-        take_over: Callable[[Config], Changes],
+        take_over: Callable[[Config, str | None], Awaitable[Taken]],
         running: SupervisorSettings,
     ) -> None:
         self._configuration = configuration
         self._take_over = take_over
         self._running = running
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held by each change."""
 
     async def reload(self) -> Reloaded:
         """Read the file again and touch only the accounts that differ; for SIGHUP and `config.reload`.
@@ -99,19 +112,22 @@ class Changer:
         """
         if not self._configuration.has_file:
             raise CommandError(RetCode.BAD_REQUEST, "the supervisor was not started from a file")
-        async with self._turn:
+        async with self.turn:
             try:
                 candidate = await self._configuration.reread()
             except ConfigError as exc:
                 for problem in exc.problems:
                     _log.error("reload_refused", place=problem.place, problem=problem.message)
                 raise
-            changes = self._adopt(candidate)
+            taken = await self.adopt(candidate)
+        changes, webhooks = taken.accounts, taken.webhooks
         needs_restart = _differing(self._running, candidate.config.supervisor)
         if needs_restart:
             _log.warning("reload_needs_restart", keys=needs_restart)
         _log.info("reloaded", added=changes.added, removed=changes.removed, changed=changes.changed)
-        return Reloaded(changes.added, changes.removed, changes.changed, needs_restart)
+        if webhooks.added or webhooks.removed or webhooks.changed:
+            _log.info("webhooks_reloaded", **msgspec.structs.asdict(webhooks))
+        return Reloaded(changes.added, changes.removed, changes.changed, webhooks, needs_restart)
 
     async def apply(self, accounts: Mapping[str, Any]) -> Applied:
         """Have these accounts and no others, by the least change; for a host.
@@ -123,9 +139,9 @@ class Changer:
             ConfigError: with every mistake found; nothing was changed.
             CommandError: the supervisor stops.
         """
-        async with self._turn:
+        async with self.turn:
             candidate = await self._configuration.replaced(accounts)
-            changes = self._adopt(candidate)
+            changes = (await self.adopt(candidate)).accounts
         touched = {*changes.added, *changes.changed}
         unchanged = [name for name in candidate.config.accounts if name not in touched]
         _log.info("accounts_applied", **msgspec.structs.asdict(changes), unchanged=len(unchanged))
@@ -139,7 +155,7 @@ class Changer:
             CommandError: there is one of that name, or the params are no such.
         """
         wanted = _wanted(request)
-        async with self._turn:
+        async with self.turn:
             if wanted.account in self._configuration.config.accounts:
                 text = f"there is an account {wanted.account!r}; account.update changes it"
                 raise CommandError(RetCode.ACCOUNT_EXISTS, text)
@@ -158,7 +174,7 @@ class Changer:
             CommandError: there is none of that name, or the params are no such.
         """
         wanted = _wanted(request)
-        async with self._turn:
+        async with self.turn:
             self._refuse_unknown(wanted.account, request.tenant)
             overlay = self._configuration.overlay.updated(wanted.account, wanted.table())
             return await self._change(request, wanted.account, overlay, before_restart=before_restart)
@@ -172,7 +188,7 @@ class Changer:
         wanted = _wanted(request)
         if wanted.config or wanted.secrets:
             raise CommandError(RetCode.BAD_PARAM, "account.remove takes nothing but `account`")
-        async with self._turn:
+        async with self.turn:
             self._refuse_unknown(wanted.account, request.tenant)
             return await self._change(request, wanted.account, self._configuration.without(wanted.account))
 
@@ -191,7 +207,7 @@ class Changer:
             raise ConfigError([Problem(f"accounts.{name}.tenant", text)])
         if before_restart is not None and account != self._configuration.config.accounts[name]:
             before_restart(name)
-        changes = self._adopt(candidate)
+        changes = (await self.adopt(candidate)).accounts
         _log.info(
             "account_configured",
             account=name,
@@ -200,13 +216,18 @@ class Changer:
             removed=changes.removed,
             changed=changes.changed,
         )
-        until = None if self._configuration.is_as_in_the_file(name) else UNTIL
+        until = None if self._configuration.is_as_in_the_file("accounts", name) else UNTIL
         return Changed(name, changes.added, changes.removed, changes.changed, until)
 
-    def _adopt(self, candidate: Candidate) -> Changes:
-        changes = self._take_over(candidate.config)
+    async def adopt(self, candidate: Candidate, *, enable: str | None = None) -> Taken:
+        """Have a configuration that was checked; for who holds the turn.
+
+        Raises:
+            CommandError: the supervisor stops, or the journal is closing.
+        """
+        taken = await self._take_over(candidate.config, enable)
         self._configuration.adopt(candidate)
-        return changes
+        return taken
 
     def _refuse_unknown(self, name: str, tenant: str | None) -> None:
         account = self._configuration.config.accounts.get(name)
@@ -215,7 +236,7 @@ class Changer:
             raise CommandError(RetCode.UNKNOWN_ACCOUNT, text)
 
 
-async def explained(work: Awaitable[Reloaded | Changed]) -> Reloaded | Changed:
+async def explained(work: Awaitable[T]) -> T:
     """Return what `work` returns; mistakes become a refusal with every one of them in its data.
 
     Raises:

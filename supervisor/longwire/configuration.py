@@ -16,7 +16,7 @@ import msgspec
 from longwire.config import Config, Describer, Overlay, from_mapping, parsed
 from longwire.config.files import Files
 from longwire.config.loading import read_config_file
-from longwire.config.overlay import accounts_of, pinned
+from longwire.config.overlay import Section, pinned, tables_of
 from longwire.config.secrets import Fetched, read_secret_file
 from longwire_protocol.declaration import ConnectorSpec
 from longwire_protocol.errors import ConfigError, Problem
@@ -31,6 +31,9 @@ their own; this is for what has none, as the start of an interpreter that is on 
 
 _MOST_CHECKS = 4
 """Threads that may be left behind in such checks, before another one is refused."""
+
+
+_NO_WEBHOOKS = Overlay(section="webhooks")
 
 
 class Asker(Protocol):
@@ -51,6 +54,8 @@ class Candidate(msgspec.Struct, frozen=True):
     config: Config
     file: Mapping[str, Any]
     overlay: Overlay
+    webhooks: Overlay
+    """What commands changed of these."""
     specs: dict[str | None, Specs]
 
 
@@ -89,7 +94,7 @@ class Configuration:
         self._fetch = fetch
         self._checks: set[object] = set()
         """Under way, those too for which nobody waits any more."""
-        self._present = self._checked(file, Overlay(), asker(), {})
+        self._present = self._checked(file, Overlay(), _NO_WEBHOOKS, asker(), {})
 
     @classmethod
     def of_file(cls, path: Path, *, environ: Mapping[str, str], fetch: Fetch | None = None) -> Configuration:
@@ -111,19 +116,29 @@ class Configuration:
         return self._present.overlay
 
     @property
+    def webhooks(self) -> Overlay:
+        """What commands changed of the webhooks."""
+        return self._present.webhooks
+
+    @property
     def has_file(self) -> bool:
         """Whether there is a file that can be read again."""
         return self._read is not None
 
-    def is_as_in_the_file(self, name: str) -> bool:
-        """Say whether an account is what it would be after a restart of the supervisor."""
+    def is_as_in_the_file(self, section: Section, name: str) -> bool:
+        """Say whether an account or webhook is what it would be after a restart of the supervisor."""
         present = self._present
-        effective = accounts_of(present.overlay.laid_over(present.file))
-        return effective.get(name) == accounts_of(present.file).get(name)
+        overlay = present.overlay if section == "accounts" else present.webhooks
+        effective = tables_of(overlay.laid_over(present.file), section)
+        return effective.get(name) == tables_of(present.file, section).get(name)
 
     def without(self, name: str) -> Overlay:
         """Return what commands changed if this account is removed, too."""
         return self._present.overlay.removed(name, file=self._present.file)
+
+    def without_webhook(self, name: str) -> Overlay:
+        """Return what commands changed if this webhook is removed, too."""
+        return self._present.webhooks.removed(name, file=self._present.file)
 
     async def reread(self) -> Candidate:
         """Read the file again, secrets and connectors too, and lay over it what commands changed.
@@ -134,27 +149,30 @@ class Configuration:
         read = self._read
         if read is None:
             raise RuntimeError("there is no file to read again")
-        overlay = self._present.overlay
+        overlay, webhooks = self._present.overlay, self._present.webhooks
 
         def work(ask: Asker) -> Candidate:
             file = read()
-            kept = overlay.kept_over(file)
+            kept, kept_webhooks = overlay.kept_over(file), webhooks.kept_over(file)
             try:
-                return self._checked(file, kept, ask, {})
+                return self._checked(file, kept, kept_webhooks, ask, {})
             except ConfigError as exc:
-                raise ConfigError(kept.blamed(exc.problems)) from exc
+                raise ConfigError(kept_webhooks.blamed(kept.blamed(exc.problems))) from exc
 
         return await self._in_thread(work)
 
     async def changed(self, name: str, overlay: Overlay) -> Candidate:
-        """Look at another overlay, in which only the account `name` differs; nothing else is read again.
+        """Look at another overlay, in which only the account or webhook `name` differs; no other is read.
 
         Raises:
             ConfigError: with every mistake found.
         """
-        present = self._present
+        present, section = self._present, overlay.section
+        accounts = overlay if section == "accounts" else present.overlay
+        webhooks = overlay if section == "webhooks" else present.webhooks
+        specs = dict(present.specs)
         return await self._in_thread(
-            lambda ask: self._checked(present.file, overlay, ask, dict(present.specs), only=name)
+            lambda ask: self._checked(present.file, accounts, webhooks, ask, specs, only=(section, name))
         )
 
     async def replaced(self, accounts: Mapping[str, Any]) -> Candidate:
@@ -165,7 +183,8 @@ class Configuration:
         """
         present = self._present
         file = {**present.file, "accounts": accounts}
-        return await self._in_thread(lambda ask: self._checked(file, Overlay(), ask, dict(present.specs)))
+        specs = dict(present.specs)
+        return await self._in_thread(lambda ask: self._checked(file, Overlay(), present.webhooks, ask, specs))
 
     def adopt(self, candidate: Candidate) -> None:
         """Have it count."""
@@ -175,16 +194,19 @@ class Configuration:
         self,
         file: Mapping[str, Any],
         overlay: Overlay,
+        webhooks: Overlay,
         ask: Asker,
         specs: dict[str | None, Specs],
         *,
-        only: str | None = None,
+        only: tuple[Section, str] | None = None,
     ) -> Candidate:
         """Return the configuration; `specs` is what is known of interpreters, and becomes more."""
         problems = overlay.foreign_interpreters(file, base=self._base)
         if problems:
             raise ConfigError(problems)
         values = overlay.laid_over(file)
+        if webhooks.entries:
+            values = webhooks.laid_over(values)
         if only is not None:
             values = pinned(values, self.config, except_for=only)
 
@@ -201,7 +223,7 @@ class Configuration:
             read_secret=partial(self._files.read, read=read_secret_file),
             fetched=None if self._fetch is None else self._fetch(values),
         )
-        return Candidate(config, file, overlay, specs)
+        return Candidate(config, file, overlay, webhooks, specs)
 
     async def _in_thread(self, work: Callable[[Asker], Candidate]) -> Candidate:
         """Do what blocks on a thread of its own, which nobody has to wait for; one at a time.

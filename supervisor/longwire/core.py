@@ -24,7 +24,7 @@ import zmq
 
 from longwire.account import Account, Premises
 from longwire.apps import Apps
-from longwire.changes import Changer
+from longwire.changes import Changer, Taken
 from longwire.child import Yard
 from longwire.children import ChildrenHub
 from longwire.config import Config
@@ -54,6 +54,10 @@ from longwire.process import keep_from_forks, release
 from longwire.service import Service
 from longwire.status import AccountStatus, Status, SupervisorStatus
 from longwire.watch import Watch
+from longwire.webhooks.changes import WebhookChanger
+from longwire.webhooks.commands import WebhookCommands
+from longwire.webhooks.warden import Warden
+from longwire.webhooks.webhooks import Webhooks
 from longwire_protocol.address import ipc, ipc_path
 from longwire_protocol.errors import AddressError, CommandError, ConfigError, Problem, RetCode
 from longwire_protocol.version import __version__
@@ -62,6 +66,10 @@ _log = get_logger("longwire.supervisor")
 
 _JOURNAL_CLOSE_S = 1.0
 """How long a stop waits for a disk that does not write: what is left of 5 s after the children's 3 s."""
+
+_PREPARE_S = 5.0
+"""How long a start waits for the positions of new webhooks to be on disk, which takes milliseconds. A disk
+that does not write must not hold up the accounts; who opens such a subscription waits on."""
 
 _STARTS_PER_CPU = 2
 """Processes booting at once and per CPU: more would only make all of them slower."""
@@ -108,6 +116,10 @@ class Core:
         self._is_up = False
         self.changer = Changer(configuration, take_over=self._take_over, running=config.supervisor)
         """Changes the accounts while it runs."""
+        self.webhooks = WebhookCommands(
+            WebhookChanger(self.changer, configuration), lambda: self._webhooks, configuration
+        )
+        """Answers what clients ask about webhooks, and changes them."""
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -150,19 +162,30 @@ class Core:
         """Begin to stop; `run` returns when everything is down."""
         self._stop.set()
 
-    def _take_over(self, config: Config) -> Changes:
-        """Have the accounts of another configuration; `[supervisor]` counts at the next start only."""
-        if self._stop.is_set():
-            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
+    async def _take_over(self, config: Config, enable: str | None) -> Taken:
+        """Have another configuration's accounts and webhooks; its `[supervisor]` counts at the next start."""
+        self._refuse_if_stopping()
         if self._on_secrets is not None:
-            self._on_secrets(s for account in config.accounts.values() for s in account.secret_values())
+            self._on_secrets(config.secret_values())
+        if self._is_up:
+            await self._webhooks.prepare(config.webhooks)
+            self._refuse_if_stopping()
         self._logbook.tenants = _tenants(self._config) | _tenants(config)  # who is removed has last words
-        self._config = msgspec.structs.replace(self._config, accounts=config.accounts)
+        self._config = msgspec.structs.replace(
+            self._config, accounts=config.accounts, webhooks=config.webhooks
+        )
         if not self._is_up:  # the accounts have not been made yet; they will be made of these
-            return Changes(added=[], removed=[], changed=[])
+            nothing = Changes(added=[], removed=[], changed=[])
+            return Taken(nothing, nothing)
         changes = self._fleet.apply(config.accounts)
         self._nursery.keep_only({kind_of(account) for account in config.accounts.values()})
-        return changes
+        webhooks = self._webhooks.apply(config.webhooks, enable=enable)
+        await self._webhooks.forget_removed()
+        return Taken(changes, webhooks)
+
+    def _refuse_if_stopping(self) -> None:
+        if self._stop.is_set():
+            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:
         """Run until `stop`; every child is gone when this returns.
@@ -226,6 +249,7 @@ class Core:
         watch = Watch(hub.drain)
         self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
         self._deliveries.on_gap = intake.report_gap
+        self._webhooks = await Webhooks.open(self._journal, self._deliveries)
         self._journal.on_trouble = self._troubled
         self._connects = self._connect_gates()
         self._outages = self._make_outages()
@@ -242,6 +266,7 @@ class Core:
             report=self._account_changed,
         )
         await self._outbox.open()
+        await self._prepare_webhooks()
         with _as_problem("supervisor.endpoint"):
             for path in self._socket_files():
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -255,8 +280,11 @@ class Core:
         tasks.create_task(Guard(self._fleet.accounts).run(), name="guard")
         self._keeper = self._make_keeper()
         tasks.create_task(self._keeper.run(), name="journal keeper")
+        self._webhooks.warden = self._make_warden()
+        tasks.create_task(self._webhooks.warden.run(), name="courier's warden")
         accounts = self._config.accounts
         _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
+        self._webhooks.apply(self._config.webhooks)
         self._fleet.apply(accounts)
         self._is_up = True
         if ready is not None:
@@ -266,11 +294,35 @@ class Core:
         finally:
             await self._go_down(hub)
 
+    async def _prepare_webhooks(self) -> None:
+        """Have their subscriptions there before any event is; from then on nothing waits until all is up.
+
+        So no client sees a supervisor that has no accounts yet.
+        """
+        prepared: object = None
+        try:
+            async with asyncio.timeout(_PREPARE_S):
+                while prepared is not self._config.webhooks:  # they may be changed meanwhile
+                    prepared = self._config.webhooks
+                    await self._webhooks.prepare(self._config.webhooks)
+        except TimeoutError:
+            _log.error("webhooks_not_on_disk", timeout_s=_PREPARE_S)
+
+    def _make_warden(self) -> Warden:
+        return Warden(
+            environment=child_environment(self._environ),
+            endpoint=self._config.supervisor.endpoints[0],
+            listener=self._webhooks,
+            set_key=self._deliveries.set_key,
+        )
+
     async def _go_down(self, hub: ChildrenHub) -> None:
         """Bring down the accounts, then what they used, then what clients use."""
         _log.info("supervisor_stops", accounts=len(self._fleet.accounts))
         self._outbox.stop()
-        await self._fleet.wind_down()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._fleet.wind_down(), name="accounts' end")
+            both.create_task(self._webhooks.stop(), name="courier's end")
         await self._outbox.close()
         self._connects.close()
         self._watch.close()
@@ -384,6 +436,8 @@ class Core:
             supervisor=self._supervisor_status(),
             accounts=[account.status() for account in self._fleet.accounts.values()],
             subscriptions=self._deliveries.status(),
+            courier=self.webhooks.courier(),
+            webhooks=self.webhooks.status(),
         )
 
     def _supervisor_status(self) -> SupervisorStatus:

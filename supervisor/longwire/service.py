@@ -24,6 +24,8 @@ from longwire.outbox import Outbox
 from longwire.platformcommands import ABOUT_RECEIPTS, PlatformCommands, data_of
 from longwire.probe import Checks
 from longwire.status import Status
+from longwire.webhooks.changes import WebhookChanged
+from longwire.webhooks.commands import WebhookCommands
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import CommandResult
 from longwire_protocol.messages import Ack, Credit, Nack, Request
@@ -53,6 +55,11 @@ class Realm(Protocol):
     @property
     def changer(self) -> Changer:
         """Changes the accounts."""
+        ...
+
+    @property
+    def webhooks(self) -> WebhookCommands:
+        """Answers what is asked about webhooks."""
         ...
 
     def status(self) -> Status:
@@ -105,6 +112,11 @@ class Service:
             "deadletter.list": self._deadletter_list,
             "deadletter.resubmit": self._deadletter_resubmit,
             "deadletter.purge": self._deadletter_purge,
+            "webhook.list": self._webhook_list,
+            "webhook.add": self._webhook_add,
+            "webhook.update": self._webhook_update,
+            "webhook.remove": self._webhook_remove,
+            "webhook.test": self._webhook_test,
         }
 
     async def request(self, client: ClientPeer, request: Request, *, deadline_s: float) -> Any:
@@ -267,6 +279,32 @@ class Service:
 
     async def _deadletter_purge(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
         return await self._deliveries.dead_letters.purge(request.params, tenant=request.tenant)
+
+    # About webhooks.
+
+    async def _webhook_list(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return self._realm.webhooks.list(request)
+
+    async def _webhook_add(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change_webhook(request, self._realm.webhooks.changer.add)
+
+    async def _webhook_update(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change_webhook(request, self._realm.webhooks.changer.update)
+
+    async def _webhook_remove(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._change_webhook(request, self._realm.webhooks.changer.remove)
+
+    async def _webhook_test(self, _client: ClientPeer, request: Request, _deadline_s: float) -> Any:
+        return await self._realm.webhooks.test(request)
+
+    async def _change_webhook(
+        self, request: Request, change: Callable[[Request], Awaitable[WebhookChanged]]
+    ) -> Any:
+        async def act() -> CommandResult:
+            return CommandResult(id=0, retcode=RetCode.OK, data=await explained(change(request)))
+
+        whose = (request.tenant or "", str(request.params.get("webhook")))
+        return data_of(await self._once_only(request, whose, request.params, act))
 
     async def _once_only(
         self,

@@ -11,6 +11,7 @@ from longwire.incident import LastIncident
 from longwire.lifecycle import State
 from longwire.limits import Limits
 from longwire.liveness import Liveness
+from longwire.webhooks.status import CourierStatus, TargetStatus
 from longwire_protocol.declaration import Rates
 from longwire_protocol.event import Bot
 from longwire_protocol.frames import Phase
@@ -201,6 +202,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: SupervisorStatus
     accounts: list[AccountStatus]
     subscriptions: list[SubscriptionStatus]
+    courier: CourierStatus | None
+    """The process that posts to webhooks; `None` as long as there was never one."""
+    webhooks: list[TargetStatus]
 
     def of_tenant(self, tenant: str) -> Status:
         """Return what of it concerns this tenant; the supervisor itself is everybody's."""
@@ -212,4 +216,5 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             supervisor=msgspec.structs.replace(self.supervisor, by_command=by_command),
             accounts=accounts,
             subscriptions=[each for each in self.subscriptions if each.filters.tenant == tenant],
+            webhooks=[each for each in self.webhooks if each.tenant == tenant],
         )

@@ -9,6 +9,7 @@ import pytest
 
 from harness.longwire import Longwire
 from harness.simulator import Simulator
+from harness.targets.client import Targets
 
 
 @pytest.fixture
@@ -23,3 +24,9 @@ async def longwire(tmp_path: Path) -> AsyncIterator[Longwire]:
     under_test = Longwire(tmp_path)
     yield under_test
     await under_test.close()
+
+
+@pytest.fixture
+async def targets(tmp_path: Path) -> AsyncIterator[Targets]:
+    async with Targets(tmp_path) as its:
+        yield its

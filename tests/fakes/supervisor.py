@@ -49,6 +49,7 @@ class FakeSupervisor:
         self.behind_subscribe: list[bytes] = []
         self.refusals: list[Reply] = []
         self.is_mute = False
+        self.answers_nacks = True
         self.knows: set[str] = set()
         self._unnamed = 0
         self._seen: dict[type, int] = {}
@@ -105,10 +106,15 @@ class FakeSupervisor:
             case Ping():
                 self.send(Pong(id=frame.id, supervisor_id=self.supervisor_id, since=self.since))
             case Ack() | Nack() | Credit():
-                if frame.subscription not in self.knows:
-                    self.send(Error("not_subscribed", "it is not open", frame.subscription))
+                self._heard_of(frame)
             case _:
                 pass
+
+    def _heard_of(self, frame: Ack | Nack | Credit) -> None:
+        if isinstance(frame, Nack) and self.answers_nacks and isinstance(frame.id, int):
+            self.send(Pong(id=frame.id))
+        if frame.subscription not in self.knows:
+            self.send(Error("not_subscribed", "it is not open", frame.subscription))
 
     def _subscribe(self, request: Request) -> None:
         if self.refusals:

@@ -92,7 +92,12 @@ class Longwire:
         return self.folder / "longwire.log"
 
     def configure(
-        self, accounts: Mapping[str, Settings], *, defaults: Settings | None = None, **supervisor: Any
+        self,
+        accounts: Mapping[str, Settings],
+        *,
+        defaults: Settings | None = None,
+        webhooks: Mapping[str, Settings] | None = None,
+        **supervisor: Any,
     ) -> None:
         """Write its configuration; where it says nothing of isolation, the environment may."""
         defaults = {**_ISOLATION, **(defaults or {})}
@@ -100,6 +105,8 @@ class Longwire:
         lines = ["[supervisor]", *_toml(supervisor), "[defaults]", *_toml(defaults)]
         for name, account in accounts.items():
             lines += [f"[accounts.{name}]", *_toml(account)]
+        for name, target in (webhooks or {}).items():
+            lines += [f"[webhooks.{name}]", *_toml(target)]
         self.config.write_text("\n".join(lines) + "\n")
 
     async def start(self, *, env: Mapping[str, str] | None = None, log_level: str = "debug") -> None:
@@ -198,8 +205,15 @@ async def seconds_until(look: Any, *, what: str, deadline_s: float = DEADLINE_S)
 
 
 def _toml(values: Settings) -> list[str]:
-    """Return lines of TOML; JSON's texts, numbers, booleans and arrays are TOML's."""
-    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    """Return lines of TOML; JSON's texts, numbers, booleans and arrays are TOML's, and maps go inside."""
+    return [f"{key} = {_inline(value)}" for key, value in values.items()]
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {_inline(each)}" for key, each in value.items())
+        return "{ " + ", ".join(pairs) + " }"
+    return json.dumps(value)
 
 
 def _around(log: str, text: str) -> str:

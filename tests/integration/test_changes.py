@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.configuration import BASE, DINGTALK, LARK, LARK_ACCOUNT, OTHER
-from longwire.changes import Changer, explained
+from longwire.changes import Changer, Taken, explained
 from longwire.config import Config
 from longwire.configuration import Configuration, Specs
 from longwire.fleet import Changes
@@ -59,13 +59,14 @@ class World:
             self.configuration, take_over=self.take_over, running=self.configuration.config.supervisor
         )
 
-    def take_over(self, config: Config) -> Changes:
+    async def take_over(self, config: Config, _enable: str | None) -> Taken:
         if self.is_stopping:
             raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, "the supervisor stops", retryable=True)
         added = [name for name in config.accounts if name not in self.running.accounts]
         removed = [name for name in self.running.accounts if name not in config.accounts]
         self.running = config
-        return Changes(added=added, removed=removed, changed=[])
+        nothing = Changes(added=[], removed=[], changed=[])
+        return Taken(Changes(added=added, removed=removed, changed=[]), nothing)
 
     async def add(self, name: str, **config: Any) -> Any:
         request = Request(id=1, method="account.add", params={"account": name, "config": config})

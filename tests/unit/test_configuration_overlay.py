@@ -182,7 +182,9 @@ class TestPinned:
             }
         }
         config = read(file, environ={"ONE": "s3cret-one", "TWO": "s3cret-two"})
-        values = pinned(Overlay().added("three", THREE).laid_over(file), config, except_for="one")
+        values = pinned(
+            Overlay().added("three", THREE).laid_over(file), config, except_for=("accounts", "one")
+        )
 
         again = read(values, environ={"ONE": "s3cret-new"})
 

@@ -107,6 +107,7 @@ def test_the_exit_code_is_that_of_the_first_kind_of_error(findings: list[Finding
         (replace(SOFTWARE, version=(3, 10, 9)), [("python", Level.ERROR)]),
         (replace(SOFTWARE, implementation="PyPy"), [("python", Level.WARNING)]),
         (replace(SOFTWARE, version=(3, 11, 0)), []),
+        (replace(SOFTWARE, unsigned=("crm",)), [("webhooks", Level.WARNING)]),
     ],
 )
 def test_interpreters_that_are_too_old_or_others(facts: Software, expected: list[tuple[str, Level]]) -> None:
@@ -247,6 +248,10 @@ def test_a_socket_that_is_not_listened_at_yet_is_not_stale_while_the_lock_is_hel
         (
             replace(ANSWERS, not_online={"a": "parked", "b": "backoff"}),
             [("accounts", Level.NOTE), ("accounts", Level.WARNING)],
+        ),
+        (
+            replace(ANSWERS, not_delivering={"a": "disabled", "b": "resting", "c": "refused"}),
+            [("webhooks", Level.WARNING), ("webhooks", Level.WARNING), ("webhooks", Level.NOTE)],
         ),
     ],
 )

@@ -48,6 +48,15 @@ def test_a_secret_is_blanked_for_the_host_too(caplog: pytest.LogCaptureFixture) 
     assert "ValueError: invalid literal for int()" in caplog.text
 
 
+def test_former_secrets_are_blanked_until_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logger, "_MAX_FORMER", 2)
+    redaction = logger.Redaction()
+    for number in range(4):
+        redaction.blank(["in-use-all-the-time", f"former-{number}"])
+    said = redaction.text("in-use-all-the-time former-0 former-1 former-2 former-3")
+    assert said == "[redacted] former-0 [redacted] [redacted] [redacted]"
+
+
 def test_a_host_with_structlog_gets_the_line_through_its_own_processors(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from longwire.cli.changes import STDIN, ask_for_change, read_secrets, read_table, show_changes
+from longwire.cli.changes import (
+    ask_for_change,
+    read_secrets,
+    read_table,
+    refuse_two_readers,
+    show_changes,
+)
 from longwire.cli.connection import ask
 from longwire.cli.exits import exit_code
 from longwire.cli.output import json_option, print_json
@@ -102,7 +108,7 @@ def restart(ctx: click.Context, names: _Names, *, as_json: bool) -> None:
 @click.pass_obj
 def add(config: Path, name: str, source: str | None, secrets: _Names, *, as_json: bool) -> None:
     """Run one account more, until the supervisor is restarted; the file is not changed."""
-    _refuse_two_readers(source, secrets)
+    refuse_two_readers(source, secrets)
     params = {"account": name, "config": read_table(source), "secrets": read_secrets(secrets)}
     show_changes(ask_for_change(config, "account.add", params), as_json=as_json)
 
@@ -121,7 +127,7 @@ def update(
 
     Keys that are not named stay as they are. The account is stopped and started anew.
     """
-    _refuse_two_readers(source, secrets)
+    refuse_two_readers(source, secrets)
     keys = {**dict.fromkeys(unset), **read_table(source)}
     params = {"account": name, "config": keys, "secrets": read_secrets(secrets)}
     show_changes(ask_for_change(config, "account.update", params), as_json=as_json)
@@ -134,12 +140,6 @@ def update(
 def remove(config: Path, name: str, *, as_json: bool) -> None:
     """Stop an account and forget it, until the supervisor is restarted; the file is not changed."""
     show_changes(ask_for_change(config, "account.remove", {"account": name}), as_json=as_json)
-
-
-def _refuse_two_readers(source: str | None, secrets: _Names) -> None:
-    readers = [source, *(each.partition("=")[2] for each in secrets)]
-    if readers.count(STDIN) > 1:
-        raise click.UsageError("standard input can be read once only")
 
 
 def _steer(ctx: click.Context, verb: str, names: _Names, *, as_json: bool) -> None:

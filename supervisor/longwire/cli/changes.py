@@ -40,20 +40,33 @@ def ask_for_change(config: Path, method: str, params: Mapping[str, Any]) -> dict
     return answer
 
 
-def show_changes(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print which accounts were touched, and what else there is to know."""
+def show_changes(answer: Mapping[str, Any], *, as_json: bool, what: str = "account") -> None:
+    """Print which accounts, or webhooks, were touched, and what else there is to know."""
     if as_json:
         print_json(answer)
         return
-    for what in ("added", "changed", "removed"):
-        for name in answer[what]:
-            click.echo(f"{name}: {what}")
-    if not any(answer[what] for what in ("added", "changed", "removed")):
-        click.echo("no account differs")
+    _show_names(answer, what)
+    _show_names(answer.get("webhooks", {}), "webhook", is_other=True)
     if answer.get("until"):
         click.echo(f"until: {answer['until']}; then the file counts")
     for key in answer.get("needs_restart", ()):
         click.echo(f"{key}: counts after a restart of the supervisor only")
+
+
+def _show_names(answer: Mapping[str, Any], what: str, *, is_other: bool = False) -> None:
+    hows = [how for how in ("added", "changed", "removed") if answer.get(how)]
+    for how in hows:
+        for name in answer[how]:
+            click.echo(f"{what} {name}: {how}" if is_other else f"{name}: {how}")
+    if not hows and not is_other:
+        click.echo(f"no {what} differs")
+
+
+def refuse_two_readers(source: str | None, secrets: Sequence[str]) -> None:
+    """Raise click.UsageError where two options would read standard input."""
+    readers = [source, *(each.partition("=")[2] for each in secrets)]
+    if readers.count(STDIN) > 1:
+        raise click.UsageError("standard input can be read once only")
 
 
 def read_table(source: str | None) -> dict[str, Any]:

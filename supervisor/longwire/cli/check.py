@@ -41,7 +41,8 @@ def check(ctx: click.Context, *, probe: bool, as_json: bool) -> None:
 
 def _print(path: Path, found: Config | ConfigError, probed: Sequence[Checked]) -> None:
     if isinstance(found, Config):
-        click.echo(f"{path}: fine; accounts: {', '.join(found.accounts) or 'none'}")
+        webhooks = f"; webhooks: {', '.join(found.webhooks)}" if found.webhooks else ""
+        click.echo(f"{path}: fine; accounts: {', '.join(found.accounts) or 'none'}{webhooks}")
     else:
         for problem in found.problems:
             click.echo(str(problem))

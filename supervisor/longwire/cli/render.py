@@ -31,6 +31,11 @@ _STYLES: Final = {
     "retired": "dim",
     "unfit": "bold red",
     "parked": "bold red",
+    "delivering": "green",
+    "probing": "yellow",
+    "resting": "yellow",
+    "refused": "bold red",
+    "disabled": "bold red",
 }
 _QUIET_STATES: Final = ("online", "stopped")
 """States that need no line of explanation, unless there is something to do."""
@@ -65,6 +70,19 @@ class _Supervisor(msgspec.Struct):
     templates: list[_Template] = []
     by_command: dict[str, str] = {}
     outages: list[_Outage] = []
+
+
+class _Webhook(msgspec.Struct):
+    name: str
+    tenant: str | None = None
+    url: str = ""
+    state: str = "?"
+    message: str | None = None
+    retry_at: float | None = None
+    lag: int = 0
+    delivered: int = 0
+    failed: int = 0
+    dead: int = 0
 
 
 class _Account(msgspec.Struct):
@@ -109,6 +127,24 @@ def show_status(data: Mapping[str, Any]) -> None:
 def show_accounts(found: Iterable[Mapping[str, Any]]) -> None:
     """Print the table of accounts."""
     _print_accounts(_console(), found)
+
+
+def show_webhooks(found: Iterable[Mapping[str, Any]]) -> None:
+    """Print the table of webhooks, and why one is not delivering."""
+    webhooks = [msgspec.convert(each, _Webhook) for each in found]
+    columns = ("webhook", "tenant", "target", "state", "lag", "delivered", "failed", "dead")
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for each in webhooks:
+        state = Text(printable(each.state), style=_STYLES.get(each.state, ""))
+        counts = (str(number) for number in (each.lag, each.delivered, each.failed, each.dead))
+        table.add_row(_cell(each.name), _cell(each.tenant or "*"), _cell(each.url), state, *counts)
+    console = _console()
+    console.print(table)
+    for each in webhooks:
+        if each.message:
+            retry_in_s = None if each.retry_at is None else max(0.0, each.retry_at - time.time())
+            when = "" if retry_in_s is None else f"; again in {span(retry_in_s)}"
+            console.print(Text(f"{printable(each.name)}: {printable(each.message)}{when}"))
 
 
 def show_subscriptions(found: Iterable[Mapping[str, Any]]) -> None:

@@ -43,14 +43,12 @@ def run(config_path: Path, log_format: logs.Format | None, log_level: str) -> No
     early: set[int] = set()  # a SIGHUP that comes before there is anything to reload
     signal.signal(signal.SIGHUP, lambda number, _frame: early.add(number))
     configuration = Configuration.of_file(config_path, environ=os.environ)
-    accounts = configuration.config.accounts.values()
-    secrets = [secret for account in accounts for secret in account.secret_values()]
     logbook = Logbook()
     logs.configure(
         format_=log_format or ("console" if sys.stderr.isatty() else "json"),
         level=log_level,
         logbook=logbook,
-        secrets=secrets,
+        secrets=[*configuration.config.secret_values()],
     )
     _raise_descriptor_limit()
     _spare_the_collector()

@@ -15,10 +15,11 @@ from longwire.config.layers import SETTING_KEYS
 from longwire.config.options import Sources
 from longwire.config.settings import Config
 from longwire.config.tables import Table
+from longwire.config.webhooks import webhooks
 from longwire_protocol.errors import ConfigError, Problem
 
-_TABLES: Final = ("supervisor", "defaults", "connectors", "accounts")
-_LATER: Final = ("webhooks", "clients", "web")
+_TABLES: Final = ("supervisor", "defaults", "connectors", "accounts", "webhooks")
+_LATER: Final = ("clients", "web")
 
 
 def read_config_file(path: Path) -> str:
@@ -127,10 +128,14 @@ def _checked(values: Mapping[str, Any], *, specs: Describe, sources: Sources, pa
     supervisor = sections.supervisor_settings(root.table("supervisor"), base=sources.base)
     interpreters = Interpreters(specs, base=sources.base, blame=partial(root.problem, ""))
     found = _drafts(root, interpreters=interpreters, sources=sources)
+    targets = webhooks(root.table("webhooks"), sources=sources)
     if problems:
         raise ConfigError(problems)
     return Config(
-        supervisor=supervisor, accounts={draft.name: draft.finished() for draft in found}, path=path
+        supervisor=supervisor,
+        accounts={draft.name: draft.finished() for draft in found},
+        webhooks=targets,
+        path=path,
     )
 
 

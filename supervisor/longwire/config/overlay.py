@@ -1,8 +1,8 @@
-"""What commands changed of the accounts: a layer over the file's, as long as the supervisor lives. Pure.
+"""What commands changed: a layer over the file's, as long as the supervisor lives. Pure.
 
-The file's layer is the table as it was written. An account that was added by command stands alone; one that
-was updated is the file's with some keys laid over it; one that was removed is hidden. When the file no longer
-has an account, what was said about it is forgotten.
+The file's layer is the table as it was written. An account, or a webhook, that was added by command stands
+alone; one that was updated is the file's with some keys laid over it; one that was removed is hidden. When
+the file no longer has it, what was said about it is forgotten.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from longwire.config import webhooks
 from longwire.config.paths import located
 from longwire.config.secrets import Secret
 from longwire.config.settings import Config
@@ -24,8 +25,11 @@ Values = Mapping[str, Any]
 How = Literal["added", "updated", "removed"]
 
 
+Section = Literal["accounts", "webhooks"]
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """What was said about one account."""
+    """What was said about one account or webhook."""
 
     table: Values | None
     """Its table, or the keys to lay over the file's, where `None` takes a key away; `None`: it is hidden."""
@@ -34,23 +38,24 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def how(self) -> How:
-        """What became of the account."""
+        """What became of it."""
         if self.table is None:
             return "removed"
         return "updated" if self.is_patch else "added"
 
 
 class Overlay(msgspec.Struct, frozen=True):
-    """What was said about each account. Never changed: each method returns another one."""
+    """What was said about each of a section. Never changed: each method returns another one."""
 
     entries: Mapping[str, Entry] = {}
+    section: Section = "accounts"
 
     def added(self, name: str, table: Values) -> Overlay:
-        """Have an account that is not there."""
+        """Have one that is not there."""
         return self._with(name, Entry(_laid_over({}, table)))
 
     def updated(self, name: str, keys: Values) -> Overlay:
-        """Lay keys over an account that is there; `None` takes one away, so that its default counts."""
+        """Lay keys over one that is there; `None` takes one away, so that its default counts."""
         old = self.entries.get(name)
         if old is None or old.table is None:
             return self._with(name, Entry(keys, is_patch=True))
@@ -58,37 +63,39 @@ class Overlay(msgspec.Struct, frozen=True):
         return self._with(name, Entry(merged, is_patch=old.is_patch))
 
     def removed(self, name: str, *, file: Values) -> Overlay:
-        """Have an account no more: forget what was said about it, and hide it where the file has it."""
+        """Have one no more: forget what was said about it, and hide it where the file has it."""
         others = {known: entry for known, entry in self.entries.items() if known != name}
-        return Overlay({**others, name: Entry(None)} if name in accounts_of(file) else others)
+        is_hidden = name in tables_of(file, self.section)
+        return self._of({**others, name: Entry(None)} if is_hidden else others)
 
     def kept_over(self, file: Values) -> Overlay:
         """Return what still has a meaning over another file."""
-        names = accounts_of(file)
-        return Overlay(
+        names = tables_of(file, self.section)
+        return self._of(
             {name: entry for name, entry in self.entries.items() if name in names or entry.how == "added"}
         )
 
     def laid_over(self, file: Values) -> dict[str, Any]:
-        """Return the file as it would be with all this; what is added stands behind the file's accounts."""
-        accounts = dict(accounts_of(file))
+        """Return the file as it would be with all this; what is added stands behind what the file has."""
+        tables = dict(tables_of(file, self.section))
         for name, entry in self.entries.items():
             if entry.table is None:
-                accounts.pop(name, None)
+                tables.pop(name, None)
             elif not entry.is_patch:
-                accounts[name] = entry.table
-            elif isinstance(accounts.get(name), Mapping):
-                accounts[name] = _laid_over(accounts[name], entry.table)
-        is_wrong = not isinstance(file.get("accounts", {}), Mapping)  # as the checks will say
-        return dict(file) if is_wrong else {**file, "accounts": accounts}
+                tables[name] = entry.table
+            elif isinstance(tables.get(name), Mapping):
+                tables[name] = _laid_over(tables[name], entry.table)
+        is_wrong = not isinstance(file.get(self.section, {}), Mapping)  # as the checks will say
+        return dict(file) if is_wrong else {**file, self.section: tables}
 
     def blamed(self, problems: Sequence[Problem]) -> list[Problem]:
-        """Return problems that say where an account is not what the file says."""
-        hows = {f"accounts.{name}.": how for name, how in self.hows().items()}
+        """Return problems that say where something is not what the file says."""
+        what = self.section.removesuffix("s")
+        hows = {f"{self.section}.{name}.": how for name, how in self.hows().items()}
 
         def blame(problem: Problem) -> Problem:
             how = next((how for at, how in hows.items() if f"{problem.place}.".startswith(at)), None)
-            note = f"; this account was {how} by command"
+            note = f"; this {what} was {how} by command"
             return problem if how is None else Problem(problem.place, problem.message + note)
 
         return [blame(problem) for problem in problems]
@@ -112,30 +119,43 @@ class Overlay(msgspec.Struct, frozen=True):
         ]
 
     def hows(self) -> dict[str, How]:
-        """Return what became of each account about which something was said."""
+        """Return what became of each about which something was said."""
         return {name: entry.how for name, entry in self.entries.items()}
 
     def _with(self, name: str, entry: Entry) -> Overlay:
-        return Overlay({**self.entries, name: entry})
+        return self._of({**self.entries, name: entry})
+
+    def _of(self, entries: Mapping[str, Entry]) -> Overlay:
+        return Overlay(entries, self.section)
 
 
 def accounts_of(file: Values) -> Values:
     """Return the tables of the accounts by name; none where the file has something else in their place."""
-    return _table(file.get("accounts"))
+    return tables_of(file, "accounts")
 
 
-def pinned(values: Values, config: Config, *, except_for: str) -> dict[str, Any]:
+def tables_of(file: Values, section: Section) -> Values:
+    """Return the tables of a section by name; none where the file has something else in their place."""
+    return _table(file.get(section))
+
+
+def pinned(values: Values, config: Config, *, except_for: tuple[Section, str]) -> dict[str, Any]:
     """Return the values with the secrets that are in use in the place of where they are kept.
 
-    So the change of one account reads no other account's secrets again: a file that was changed, or is gone,
-    concerns the next reload.
+    So the change of one account or webhook reads no other one's secrets again: a file that was changed, or is
+    gone, concerns the next reload.
     """
-    accounts = dict(accounts_of(values))
-    for name in accounts.keys() & config.accounts.keys() - {except_for}:
-        options = config.accounts[name].options
-        secrets = {key: value for key, value in options.items() if isinstance(value, Secret)}
-        accounts[name] = {**accounts[name], **secrets}
-    return {**values, "accounts": accounts}
+    accounts, targets = dict(accounts_of(values)), dict(tables_of(values, "webhooks"))
+    section, but = except_for
+    for name in accounts.keys() & config.accounts.keys():
+        if (section, but) != ("accounts", name):
+            options = config.accounts[name].options
+            secrets = {key: value for key, value in options.items() if isinstance(value, Secret)}
+            accounts[name] = {**accounts[name], **secrets}
+    for name in targets.keys() & config.webhooks.keys():
+        if (section, but) != ("webhooks", name):
+            targets[name] = webhooks.pinned(targets[name], config.webhooks[name])
+    return {**values, "accounts": accounts, **({"webhooks": targets} if targets else {})}
 
 
 def _table(given: object) -> Values:

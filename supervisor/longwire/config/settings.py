@@ -6,13 +6,14 @@ file is read (`sections`, `accounts`), because all mistakes are reported at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from longwire.config.secrets import Secret
+from longwire.config.webhooks import Webhook
 from longwire_protocol.declaration import Rates, Supported
 
 _DAY_S = 86_400.0
@@ -205,5 +206,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, AccountConfig]
     """By name, in the order of the file."""
 
+    webhooks: Mapping[str, Webhook] = {}
+    """Likewise."""
+
     path: Path | None = None
     """The file it came from, absolute; `None` for a host's own mapping."""
+
+    def secret_values(self) -> Iterator[str]:
+        """Yield all secrets in the clear: what a log must not show."""
+        for account in self.accounts.values():
+            yield from account.secret_values()
+        for webhook in self.webhooks.values():
+            yield from webhook.secret_values()

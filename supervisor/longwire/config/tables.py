@@ -78,9 +78,9 @@ class Table:
         """Return the key's value as it was given, unchecked; `None` where it is absent."""
         return self._values.get(key)
 
-    def problem(self, key: str, message: str) -> None:
-        """Report what is wrong with a key, once."""
-        problem = Problem(self.place(key), message)
+    def problem(self, key: str | None, message: str) -> None:
+        """Report what is wrong with a key, once; with the table as a whole where that is `None`."""
+        problem = Problem(self._place if key is None else self.place(key), message)
         if problem not in self._problems:
             self._problems.append(problem)
 

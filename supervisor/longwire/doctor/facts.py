@@ -17,6 +17,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts whose process is forked from a template."""
     spawned: int = 0
     templates: int = 0
+    couriers: int = 0
+    """1 where there are webhooks."""
 
     @property
     def accounts(self) -> int:
@@ -25,8 +27,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def processes(self) -> int:
-        """Children and templates, and as many successors as boot at once."""
-        return self.accounts + self.templates + _SUCCESSORS
+        """Children, templates and courier, and as many successors as boot at once."""
+        return self.accounts + self.templates + self.couriers + _SUCCESSORS
 
 
 _SUCCESSORS = 4
@@ -52,6 +54,8 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
     implementation: str
     longwire: str
     sdks: tuple[Sdk, ...] = ()
+    unsigned: tuple[str, ...] = ()
+    """Webhooks without a secret."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +124,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     not_online: Mapping[str, str] = {}
     """State of each account that is neither online nor stopped."""
+    not_delivering: Mapping[str, str] = {}
+    """State of each webhook that waits for something."""
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,6 +116,7 @@ class _Gathering:
             implementation=platform.python_implementation(),
             longwire=__version__,
             sdks=_sdks(found, described) if isinstance(found, Config) else (),
+            unsigned=_unsigned(found) if isinstance(found, Config) else (),
         )
 
     # The machine.
@@ -203,6 +204,11 @@ def _answered(data: Mapping[str, Any], running: Running) -> Running:
             for each in data["accounts"]
             if each["state"] not in {"online", "stopped"}
         },
+        not_delivering={
+            each["name"]: each["state"]
+            for each in data.get("webhooks", ())
+            if each["state"] not in {"opening", "delivering"}
+        },
     )
 
 
@@ -213,7 +219,12 @@ def _fleet(config: Config) -> Fleet:
         forked=len(forked),
         spawned=len(accounts) - len(forked),
         templates=len({kind_of(account) for account in forked}),
+        couriers=1 if config.webhooks else 0,
     )
+
+
+def _unsigned(config: Config) -> tuple[str, ...]:
+    return tuple(name for name, webhook in config.webhooks.items() if not webhook.target.secrets)
 
 
 def _sdks(config: Config, described: _Remembering) -> tuple[Sdk, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from longwire.doctor.facts import Place, Running
@@ -150,12 +150,19 @@ def _answering(running: Running, longwire: str) -> Iterator[Finding]:
     if running.state != "ok":
         text = f"{who} is {running.state}: {running.reason or 'it stops'}"
         yield warning(check, text, "See docs/operations.md, the supervisor's own states.")
-    for state in sorted({*running.not_online.values()}):
-        accounts = [name for name, its in running.not_online.items() if its == state]
-        text = f"{len(accounts)} in {state}: {', '.join(accounts[:_NAMED])}"
-        if len(accounts) > _NAMED:
-            text += f" and {len(accounts) - _NAMED} more"
+    for state, text in _by_state(running.not_online):
         level = warning if state == "parked" else note
         yield level("accounts", text, "longwire status says why, and what to do.")
+    for state, text in _by_state(running.not_delivering):
+        say = warning if state in {"disabled", "refused"} else note
+        yield say("webhooks", text, "longwire webhooks list says why.")
     if running.is_locked is not False and running.version == longwire and running.state == "ok":
         yield ok(check, f"{who} runs (pid {running.holder or 'unknown'})")
+
+
+def _by_state(states: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give each state with who is in it, by name."""
+    for state in sorted({*states.values()}):
+        names = [name for name, its in states.items() if its == state]
+        text = f"{len(names)} in {state}: {', '.join(names[:_NAMED])}"
+        yield state, text + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

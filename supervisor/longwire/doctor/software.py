@@ -14,6 +14,7 @@ from longwire.doctor.findings import Finding, Trouble, error, ok, warning
 from longwire_protocol.declaration import Requirement
 
 OLDEST_PYTHON: Final = (3, 11)
+_NAMED: Final = 5
 
 
 def judge(facts: Software) -> Iterator[Finding]:
@@ -31,6 +32,9 @@ def _configuration(facts: Software) -> Iterator[Finding]:
         yield error("configuration", str(problem), action, Trouble.CONFIGURATION)
     if not facts.problems:
         yield ok("configuration", f"{facts.config} has no mistake")
+    if facts.unsigned:
+        text = f"posts are not signed, so anybody can make them up: {', '.join(facts.unsigned[:_NAMED])}"
+        yield warning("webhooks", text, "Give each a secret: see docs/webhooks.md.")
 
 
 def _python(facts: Software) -> Finding:

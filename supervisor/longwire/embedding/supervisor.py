@@ -306,7 +306,7 @@ class Supervisor:
             configuration = Configuration.of_file(self._config, environ=self._environ, fetch=fetch)
         else:
             configuration = Configuration(self._config, base=self._base, environ=self._environ, fetch=fetch)
-        blank(each for account in configuration.config.accounts.values() for each in account.secret_values())
+        blank(configuration.config.secret_values())
         return Core(configuration, environ=self._environ, on_secrets=blank, on_state=self._hooks.changed)
 
 

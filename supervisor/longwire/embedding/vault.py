@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, cast
 
 from longwire.config.secrets import Fetched, Secret, UnresolvableSecret
+from longwire.config.webhooks import references
 from longwire.logger import redaction
 
 Vault = Callable[[str], str | Awaitable[str]]
@@ -53,7 +54,7 @@ class Vaults:
         self._hanging: set[_Question] = set()
 
     def fetch(self, values: Mapping[str, Any]) -> dict[str, Fetched]:
-        """Return what each reference in the accounts of a configuration stands for, or why it is not known.
+        """Return what each reference in accounts and webhooks stands for, or why that is not known.
 
         Blocks: for the slowest answer of each eight, at most for the deadline.
         """
@@ -64,7 +65,8 @@ class Vaults:
         return found
 
     def _references(self, values: Mapping[str, Any]) -> set[str]:
-        texts = {text for text in _texts(values.get("accounts")) if ":" in text}
+        given = (*_texts(values.get("accounts")), *references(values.get("webhooks")))
+        texts = {text for text in given if ":" in text}
         return {text for text in texts if text.partition(":")[0] in self._sources}
 
     def _ask(self, references: Collection[str]) -> dict[str, Fetched]:
