@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from alone import calls_rows, dingtalk_rows, lark_rows  # the folder of tests is no package
+from alone import calls_rows, dingtalk_rows, hook_rows, lark_rows  # the folder of tests is no package
 
 SIDE_BY_SIDE = 4
-ROWS = {**lark_rows.ROWS, **dingtalk_rows.ROWS, **calls_rows.ROWS}
+ROWS = {**lark_rows.ROWS, **dingtalk_rows.ROWS, **calls_rows.ROWS, **hook_rows.ROWS}
 
 
 async def main(names: list[str]) -> None:

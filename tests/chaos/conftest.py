@@ -10,6 +10,7 @@ import pytest
 from chaos.platform import TIME_SCALE
 from harness.longwire import Longwire
 from harness.simulator import Simulator
+from harness.targets.client import Targets
 
 
 @pytest.fixture
@@ -35,3 +36,9 @@ async def longwire(tmp_path: Path) -> AsyncIterator[Longwire]:
     under_test = Longwire(tmp_path)
     yield under_test
     await under_test.close()
+
+
+@pytest.fixture
+async def targets(tmp_path: Path) -> AsyncIterator[Targets]:
+    async with Targets(tmp_path) as its:
+        yield its
