@@ -22,6 +22,8 @@ from bench.measures import (
     start,
     stop,
     throughput,
+    webhook_neighbours,
+    webhooks,
 )
 from bench.rows import Row
 from bench.stage import Bench
@@ -44,6 +46,8 @@ MEASURES: dict[str, Measure] = {
     "durable": durable.measure,
     "durable_20m": known_keys.measure,
     "replay": replay.measure,
+    "webhooks": webhooks.measure,
+    "webhook_neighbours": webhook_neighbours.measure,
     "blackout": blackout.measure,
     "outage_log": outage_log.measure,
 }
