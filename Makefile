@@ -23,8 +23,8 @@ $(BENCH_STAMP): $(STAMP)
 demo: $(STAMP)  ## two Lark bots, one DingTalk bot, and three faults to watch heal
 	@$(BIN)/longwire demo
 
-test: $(STAMP)  ## every test but the long campaigns, three side by side: most of them wait
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+test: $(STAMP)  ## every test but the long campaigns, four side by side: most of them wait
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(STAMP)  ## lint, types, layers, coverage of the pure parts
 	$(BIN)/ruff check .
