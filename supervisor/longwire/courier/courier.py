@@ -258,8 +258,10 @@ async def _end(running: _Running, before: asyncio.Task[None] | None) -> None:
     """Return when a lane is gone, and the one before, for which it may have waited."""
     lane, task = running
     task.cancel()
-    await asyncio.wait([task] if before is None else [task, before])
+    await asyncio.wait([task])
     await lane.left()
+    if before is not None:
+        await asyncio.wait([before])
 
 
 def _made_up(target: Target, number: int) -> Event:
