@@ -80,7 +80,7 @@ def ask(breaker: Breaker, *, now: float) -> tuple[Breaker, float]:
     return _moved(breaker, Event.ASKED, now=now, rest_s=0.0), 0.0
 
 
-def report(breaker: Breaker, event: Event, *, term: int, now: float, rest_s: float = REST_S) -> Breaker:
+def report(breaker: Breaker, event: Event, *, term: int, now: float, rest_s: float | None = None) -> Breaker:
     """Return the breaker after a call that was let through in `term` has ended.
 
     Args:
@@ -88,7 +88,7 @@ def report(breaker: Breaker, event: Event, *, term: int, now: float, rest_s: flo
         event: ANSWERED, FAILED or GIVEN_UP.
         term: as of the breaker that `ask` returned.
         now: seconds.
-        rest_s: how long the host is left alone, if that is what follows.
+        rest_s: how long the host is left alone, if that is what follows; `REST_S` where `None`.
     """
     if term != breaker.term:
         return breaker
@@ -98,7 +98,7 @@ def report(breaker: Breaker, event: Event, *, term: int, now: float, rest_s: flo
         event = Event.FAILED_TOO_OFTEN
     if event is Event.ANSWERED and breaker.failures:
         return Breaker(term=breaker.term)
-    return _moved(breaker, event, now=now, rest_s=rest_s)
+    return _moved(breaker, event, now=now, rest_s=REST_S if rest_s is None else rest_s)
 
 
 def _moved(breaker: Breaker, event: Event, *, now: float, rest_s: float) -> Breaker:
