@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,23 @@ from longwire_protocol.messages import Request
 _log = get_logger("longwire.changes")
 
 T = TypeVar("T")
+
+
+class Keys(Protocol):
+    """Params that lay keys over something, plain ones and secret ones."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """As the file would have them."""
+        ...
+
+    @property
+    def secrets(self) -> Mapping[str, Any]:
+        """The others."""
+        ...
+
+
+Given = TypeVar("Given", bound=Keys)
 
 UNTIL = "supervisor restart"
 """How long a change by command lasts: then the file alone counts."""
@@ -256,8 +273,17 @@ def _wanted(request: Request) -> Wanted:
     params: Mapping[str, Any] = request.params
     if request.account is not None:
         params = {**params, "account": request.account}
+    return convert_wanted(params, Wanted)
+
+
+def convert_wanted(params: Mapping[str, Any], kind: type[Given]) -> Given:
+    """Return the params of a change.
+
+    Raises:
+        CommandError: they are no such, or name a key in `config` and in `secrets`.
+    """
     try:
-        wanted = msgspec.convert(params, Wanted)
+        wanted = msgspec.convert(params, kind)
     except msgspec.ValidationError as exc:  # its text names types and places, never values
         raise CommandError(RetCode.BAD_PARAM, f"params: {exc}") from None
     if twice := sorted(wanted.config.keys() & wanted.secrets.keys()):

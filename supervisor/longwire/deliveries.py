@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Any
 
 from longwire.control import ANSWERED, Answered, ClientPeer
+from longwire.courier.wire import RESERVED
 from longwire.deadletteroffice import DeadLetterOffice
 from longwire.deadletters import read_letters
 from longwire.delivery import Filters, Progress, WindowLimits
@@ -25,9 +26,6 @@ _log = get_logger("longwire.deliveries")
 
 _SAVE_S = 0.1
 """How often progress is put on disk; what a crash may cost in events delivered once more."""
-
-RESERVED = "webhook:"
-"""How the names of subscriptions begin that only the courier may open; made here, by `reserve`."""
 
 _MAX_SUBSCRIPTIONS = 1000
 """Those of clients; the webhooks' have a bound of their own (`longwire.webhooks`)."""

@@ -13,7 +13,8 @@ from fakes.posting import target
 from longwire.config.webhooks import Webhook
 from longwire.control import ClientPeer
 from longwire.courier.target import MAX_TARGETS
-from longwire.deliveries import RESERVED, Deliveries
+from longwire.courier.wire import RESERVED
+from longwire.deliveries import Deliveries
 from longwire.journal import Journal
 from longwire.webhooks.webhooks import Webhooks
 from longwire_protocol.errors import CommandError, RetCode

@@ -35,16 +35,13 @@ from longwire.courier.record import Record
 from longwire.courier.replies import Replies
 from longwire.courier.target import Target, credit_of
 from longwire.courier.verdict import Kind, Verdict
-from longwire.courier.wire import Report, State
+from longwire.courier.wire import RESERVED, Report, State
 from longwire_protocol import breaker
 from longwire_protocol.client import Client
 from longwire_protocol.errors import CommandError, LongwireError
 from longwire_protocol.subscription import IncomingEvent, Subscription
 
 _log = logging.getLogger("longwire.courier")
-
-PREFIX = "webhook:"
-"""How the names of webhooks' subscriptions begin."""
 
 _REFUSED_S = 60.0
 """How long a target is left alone that our policy forbids: its name may get another address."""
@@ -87,7 +84,7 @@ class Lane:
         self._hand = Hand(is_ordered=target.order == "chat", latest_wins=target.latest_wins)
         self._credit = credit = credit_of(target)
         params = {
-            "name": PREFIX + target.name,
+            "name": RESERVED + target.name,
             "key": ground.key,
             "order": target.order,
             "tenant": target.tenant,

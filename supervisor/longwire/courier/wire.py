@@ -16,6 +16,9 @@ from longwire_protocol.errors import FrameTooLarge, MalformedFrame
 VERSION: Final = 1
 """Of these frames: both sides are of one installation, unless that was replaced while the supervisor ran."""
 
+RESERVED: Final = "webhook:"
+"""How the names of subscriptions begin that only the courier may open."""
+
 MAX_FRAME_BYTES: Final = 2 * 1024 * 1024
 """A target with all of its lists and headers full is 1 MB, where each character takes four bytes."""
 

@@ -92,7 +92,7 @@ class Outbox:
         self._performers = performers
         self._loop = asyncio.get_running_loop()
         self.now = Clock(wall).now
-        self._random = random.Random()  # noqa: S311  # unique, not secret; the system's source costs 9 us
+        self._random = random.Random()  # noqa: S311  # unique, not secret; a system call lets the writer in
         self._number = 0
         self._open = Register()
         self._lanes: dict[AppName, Lane] = {}

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from longwire.changes import UNTIL, Changer
+from longwire.changes import UNTIL, Changer, convert_wanted
 from longwire.config import Overlay, Secret
 from longwire.config.secrets import ENV, FILE
 from longwire.config.webhooks import Webhook, references
@@ -79,7 +79,7 @@ class WebhookChanger:
             ConfigError: with every mistake found; nothing was changed.
             CommandError: there is one of that name, or the params are no such.
         """
-        wanted = _wanted(request)
+        wanted = convert_wanted(request.params, Wanted)
         table = _table(request, wanted)
         if request.tenant is not None:
             table.setdefault("tenant", request.tenant)
@@ -97,7 +97,7 @@ class WebhookChanger:
             ConfigError: with every mistake found; nothing was changed.
             CommandError: there is none of that name, or the params are no such.
         """
-        wanted = _wanted(request)
+        wanted = convert_wanted(request.params, Wanted)
         table = _table(request, wanted)
         async with self._changer.turn:
             present = self._present(wanted.webhook, request.tenant)
@@ -112,7 +112,7 @@ class WebhookChanger:
         Raises:
             CommandError: there is none of that name.
         """
-        wanted = _wanted(request)
+        wanted = convert_wanted(request.params, Wanted)
         if wanted.config or wanted.secrets:
             raise CommandError(RetCode.BAD_PARAM, "webhook.remove takes nothing but `webhook`")
         async with self._changer.turn:
@@ -142,17 +142,6 @@ class WebhookChanger:
         if webhook is None or tenant not in {None, webhook.tenant}:
             raise CommandError(RetCode.UNKNOWN_WEBHOOK, f"no webhook {name!r} in the configuration")
         return webhook
-
-
-def _wanted(request: Request) -> Wanted:
-    try:
-        wanted = msgspec.convert(request.params, Wanted)
-    except msgspec.ValidationError as exc:  # its text names types and places, never values
-        raise CommandError(RetCode.BAD_PARAM, f"params: {exc}") from None
-    if twice := sorted(wanted.config.keys() & wanted.secrets.keys()):
-        text = f"{', '.join(twice)}: in `config` and in `secrets`"
-        raise CommandError(RetCode.BAD_PARAM, text)
-    return wanted
 
 
 def _table(request: Request, wanted: Wanted) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import msgspec
 from longwire.config.webhooks import Webhook
 from longwire.courier import urls
 from longwire.courier.target import MAX_TARGETS, MOST_CREDIT, Target, credit_of
-from longwire.courier.wire import Disabled, FromCourier, Report, Reports, Tested
-from longwire.deliveries import RESERVED, Deliveries
+from longwire.courier.wire import RESERVED, Disabled, FromCourier, Report, Reports, Tested
+from longwire.deliveries import Deliveries
 from longwire.delivery import Filters
 from longwire.fleet import Changes
 from longwire.journal import EventStore
