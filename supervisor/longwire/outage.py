@@ -16,7 +16,8 @@ fails has a trouble of its own. So while such a link stands nobody enters, and e
 a step towards the exit: a success is the exit, the third failure likewise. With n accounts in it these are at
 most 3 n attempts. Links that were there before say less, as a platform may refuse new ones alone: they count
 after some minutes. So it lasts only while no link can be made; and there a refusal for good is believed after
-the same minutes. Who left it by failing makes no other one until it was well again.
+the same minutes. Who left it by failing, or failed twice beside such a link when it ends, makes no other one
+until it was well again.
 """
 
 from __future__ import annotations
@@ -52,8 +53,6 @@ class _Failing(msgspec.Struct):
     reason: str
     is_refused: bool
     """Whether all that it heard since then were refusals for good."""
-    tries: int = 0
-    """How often it failed beside a link that stands."""
 
 
 class Outage:
@@ -75,6 +74,8 @@ class Outage:
         self._up: set[str] = set()
         self._answered: set[str] = set()
         """Of those that are up, whose link was made in the present outage."""
+        self._tries = Counter[str]()
+        """How often each failed in the present outage beside a link that stands, be it in it or not."""
         self._failing: dict[str, _Failing] = {}
         """Who is in it; without one, who began to fail within the window. The longest ago comes first."""
         self._apart: set[str] = set()
@@ -177,11 +178,9 @@ class Outage:
             return True
         if not (self._answered or (self._up and is_long)):
             return False
-        known = self._failing.get(account)
-        if known is None:  # it was well in it, or has left it
-            return True
-        known.tries += 1
-        return known.tries >= TRIES
+        self._tries[account] += 1
+        was_well = account not in self._failing  # or it has left it
+        return was_well or self._tries[account] >= TRIES
 
     def _note(self, account: str, failing: _Failing) -> None:
         known = self._failing.setdefault(account, failing)
@@ -201,6 +200,7 @@ class Outage:
         if self._is_outage():
             self.since, self._pace_per_s = now, self._slow_per_s
             self._answered.clear()
+            self._tries.clear()
 
     def _is_outage(self) -> bool:
         """Return whether so many make one; those that were parked for it just now were to run, too."""
@@ -220,13 +220,15 @@ class Outage:
     def _forget(self, account: str) -> None:
         self._failing.pop(account, None)
         self._apart.discard(account)
+        self._tries.pop(account, None)
 
     def _end_if_few(self) -> None:
         if len(self._failing) < LEAST_ACCOUNTS:
             self._end()
 
     def _end(self) -> None:
-        """Be over; those that are left in it count again when they fail again."""
+        """Be over; those that are left in it count again when they fail again, if they hardly tried."""
         if self.is_on:
             self.since, self.left_over = None, len(self._failing)
             self._failing.clear()
+            self._apart.update(account for account, tries in self._tries.items() if tries > 1)

@@ -55,7 +55,8 @@ async def test_a_batch_that_fails_is_posted_one_by_one_and_each_chat_stays_in_or
     url = await targets.open("crm", steps)
     await running(longwire, url, batch_size=10)
 
-    await say(longwire, "a")  # it takes as long as the others take to be there
+    await say(longwire, "a")
+    await targets.until_arrived("crm", 1)  # its answer takes as long as the others take to be there
     await say(longwire, *(f"{n}" for n in range(5)), chat="d")
     await until_target(longwire, "crm", delivered=6, lag=0)
 

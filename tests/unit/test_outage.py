@@ -276,6 +276,15 @@ def test_who_failed_long_before_is_not_in_it() -> None:
     assert outage.since == 10 * WINDOW_S
 
 
+def test_who_fails_beside_it_like_those_who_leave_it_makes_no_other_one() -> None:
+    outage = an_outage(12)
+    fail(outage, names(6))
+    outage.proven("bot-11")
+    for minute in range(1, 5):
+        fail(outage, names(8), now=60.0 * minute)
+    assert not outage.is_on
+
+
 def test_its_reason_is_the_commonest() -> None:
     outage = an_outage(6)
     assert outage.reason == ""
