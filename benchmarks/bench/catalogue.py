@@ -22,6 +22,7 @@ from bench.measures import (
     start,
     stop,
     throughput,
+    webhook_hanging,
     webhook_neighbours,
     webhooks,
 )
@@ -48,6 +49,7 @@ MEASURES: dict[str, Measure] = {
     "replay": replay.measure,
     "webhooks": webhooks.measure,
     "webhook_neighbours": webhook_neighbours.measure,
+    "webhook_hanging": webhook_hanging.measure,
     "blackout": blackout.measure,
     "outage_log": outage_log.measure,
 }

@@ -98,6 +98,20 @@ def test_what_the_host_changes_after_a_call_is_not_what_was_asked(tmp_path: Path
     assert texts == [str(n) for n in range(20)]
 
 
+async def test_what_is_asked_for_while_a_client_connects_keeps_its_order(tmp_path: Path) -> None:
+    async with Supervisor(config(tmp_path)) as supervisor, asyncio.TaskGroup() as tasks:
+        await supervisor.converged(timeout_s=DEADLINE_S)
+        client, under_way = supervisor.client(), list[asyncio.Task[Any]]()
+        for n in range(20):
+            asked = client.call("message.create", {"chat": "c", "text": str(n)}, account="acme")
+            under_way.append(tasks.create_task(asked))
+            await asyncio.sleep(0)  # one more in each turn of the loop
+        await asyncio.wait(under_way)
+        async with client.subscribe(start="all", types=["message.created"]) as events:
+            texts = [(await anext(events)).text for _ in under_way]
+    assert texts == [str(n) for n in range(20)]
+
+
 def test_plain_code_iterates_answers_and_acks(tmp_path: Path) -> None:
     texts: list[str | None] = []
     with Supervisor(config(tmp_path)) as supervisor:

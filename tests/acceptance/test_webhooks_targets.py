@@ -27,6 +27,7 @@ from longwire.courier.target import LEAST_CREDIT
 
 ECHO = {"connector": "loopback", "echo": True}
 MESSAGES = ["message.created"]
+HELD = Answer(is_held=True)
 QUICK = {"retry_initial_s": 0.05, "retry_max_s": 0.2, "breaker_open_s": 0.3}
 
 
@@ -51,13 +52,15 @@ async def running(longwire: Longwire, url: str, **more: Any) -> None:
 async def test_a_batch_that_fails_is_posted_one_by_one_and_each_chat_stays_in_order(
     longwire: Longwire, targets: Targets
 ) -> None:
-    steps = InTurn([Answer(200, delay_s=2.0), Answer(500), Answer(200)])
+    steps = InTurn([HELD, Answer(500), Answer(200)])
     url = await targets.open("crm", steps)
     await running(longwire, url, batch_size=10)
 
     await say(longwire, "a")
-    await targets.until_arrived("crm", 1)  # its answer takes as long as the others take to be there
+    await targets.until_arrived("crm", 1)
     await say(longwire, *(f"{n}" for n in range(5)), chat="d")
+    await until_target(longwire, "crm", queued=5)
+    await targets.release("crm")
     await until_target(longwire, "crm", delivered=6, lag=0)
 
     arrivals = await targets.arrivals("crm")
@@ -69,12 +72,13 @@ async def test_a_batch_that_fails_is_posted_one_by_one_and_each_chat_stays_in_or
 async def test_a_failure_before_a_long_backlog_of_one_chat_holds_it_up_for_its_delay_only(
     longwire: Longwire, targets: Targets
 ) -> None:
-    url = await targets.open("crm", InTurn([Answer(500, delay_s=3.0), Answer()]))
+    url = await targets.open("crm", InTurn([Answer(500, is_held=True), Answer()]))
     await running(longwire, url)
 
     said = [f"{n}" for n in range(3 * LEAST_CREDIT)]
     await say(longwire, *said)
-    assert (await targets.tally("crm")).arrivals == 1, "it is to fail with all of them behind it"
+    await until_target(longwire, "crm", queued=LEAST_CREDIT)
+    await targets.release("crm")
     await until_target(longwire, "crm", delivered=len(said), lag=0)
 
     assert texts(await targets.arrivals("crm")) == ["0", *said]
@@ -83,10 +87,12 @@ async def test_a_failure_before_a_long_backlog_of_one_chat_holds_it_up_for_its_d
 async def test_only_the_newest_of_a_chat_is_posted_where_that_is_asked_for(
     longwire: Longwire, targets: Targets
 ) -> None:
-    url = await targets.open("crm", InTurn([Answer(200, delay_s=1.0), Answer(200)]))
+    url = await targets.open("crm", InTurn([HELD, Answer(200)]))
     await running(longwire, url, latest_wins="chat.id")
 
     await say(longwire, "first", "old", "older", "newest")
+    await until_target(longwire, "crm", superseded=2)
+    await targets.release("crm")
     await until_target(longwire, "crm", lag=0, superseded=2, delivered=2)
 
     assert texts(await targets.arrivals("crm")) == ["first", "newest"]
@@ -137,13 +143,17 @@ async def test_a_post_that_fails_after_its_target_has_rested_is_repeated_with_th
 ) -> None:
     """What came before the rest went back with it, so it is in the courier's hand a second time then."""
     rest = Answer(503, headers={"retry-after": "1"})
-    steps = InTurn([Answer(delay_s=1.0), Answer(500, delay_s=4.0), rest, Answer(200)])
+    steps = InTurn([HELD, Answer(500, is_held=True), rest, Answer(200)])
     url = await targets.open("crm", steps)
     await running(longwire, url)
 
     await say(longwire, "first")  # so that two posts may be under way
     await say(longwire, "one", "two", chat="d")
     await say(longwire, "other", chat="e")
+    await until_target(longwire, "crm", queued=3)
+    await targets.release("crm")
+    await until_target(longwire, "crm", state="probing", in_flight=1, queued=3)
+    await targets.release("crm")
     await until_target(longwire, "crm", delivered=4, lag=0)
 
     arrivals = await targets.arrivals("crm")

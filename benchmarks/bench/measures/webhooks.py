@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from bench.rows import Row, middle, percentile
+from bench.rows import Row, middle
 from bench.stage import PROGRAMS, Bench
+from bench.watch import Watch
 from harness.longwire import Longwire
 from harness.processes import Program
 from harness.targets.client import Targets
@@ -30,26 +30,10 @@ _CHATS = 50
 _SAMPLE = "target0"
 """The target whose arrivals are kept, for the plain client to make the same."""
 _DEADLINE_S = 300.0
-_LOOK_S = 0.02
-_LATE = 2.0
-"""A heartbeat is missed when the last one is older than so many intervals."""
-_INTERVAL_S = 1.0
-"""Between heartbeats, as by default."""
 _NOTE = (
     f"one account's events to each of {_TARGETS} targets of a process beside it, durable, signed, in order "
     "per chat; baseline: ready-made bytes, nothing kept or tried again"
 )
-
-
-class Watched(msgspec.Struct):
-    """What was seen of the supervisor while it delivered."""
-
-    round_trips_ms: list[float] = []
-    """Of a request that it answers from memory: its loop's lag, and a little more."""
-    courier_lag_p99_ms: list[float] = []
-    """As the courier says."""
-    heartbeats_missed: int = 0
-    """Looks at which a child's last heartbeat was too old."""
 
 
 async def measure(bench: Bench) -> list[Row]:
@@ -57,11 +41,11 @@ async def measure(bench: Bench) -> list[Row]:
     each, rounds = bench.pick(200, 1_000), bench.pick(1, 3)
     ours: list[float] = []
     plain: list[float] = []
-    watched = Watched()
+    watch = Watch()
     for _ in range(rounds):
         folder = bench.new_folder()
         async with _targets(folder) as targets:
-            ours.append(await _delivered(folder, targets, each=each, watched=watched))
+            ours.append(await _delivered(folder, targets, each=each, watch=watch))
             plain.append(await _posted(folder, targets, each=each))
     return [
         middle(
@@ -73,34 +57,7 @@ async def measure(bench: Bench) -> list[Row]:
             target=">= 5,000; ratio >= 0.5",
             note=_NOTE,
         ),
-        *_unharmed(watched),
-    ]
-
-
-def _unharmed(watched: Watched) -> list[Row]:
-    note = "meanwhile, in the same rounds"
-    return [
-        Row(
-            name="supervisor's request while webhooks are delivered, p99",
-            value=percentile(watched.round_trips_ms, 99),
-            unit="ms",
-            target="< 100 ms (F5)",
-            note=f"{note}; its loop's lag and a little more",
-        ),
-        Row(
-            name="courier's loop lag while it delivers, p99",
-            value=max(watched.courier_lag_p99_ms),
-            unit="ms",
-            target="< 100 ms (F5)",
-            note=note,
-        ),
-        Row(
-            name="heartbeats missed while webhooks are delivered",
-            value=watched.heartbeats_missed,
-            unit="",
-            target="0 (F5)",
-            note=note,
-        ),
+        *watch.rows("webhooks are delivered", note="meanwhile, in the same rounds"),
     ]
 
 
@@ -113,7 +70,7 @@ async def _targets(folder: Path) -> AsyncIterator[Targets]:
         yield targets
 
 
-async def _delivered(folder: Path, targets: Targets, *, each: int, watched: Watched) -> float:
+async def _delivered(folder: Path, targets: Targets, *, each: int, watch: Watch) -> float:
     """Return how many posts a second there were from the first event's making to the last arrival."""
     longwire = Longwire(folder)
     names = list(await targets.tallies())
@@ -128,7 +85,7 @@ async def _delivered(folder: Path, targets: Targets, *, each: int, watched: Watc
         )
         longwire.program.send(signal.SIGHUP)
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_watch(longwire, watched), name="watch")
+            watching = tasks.create_task(watch.look(longwire), name="watch")
             await _until_arrived(targets, each)
             watching.cancel()
     finally:
@@ -171,24 +128,3 @@ async def _until_arrived(targets: Targets, each: int) -> None:
         return all(tally.arrivals >= each for tally in (await targets.tallies()).values())
 
     await until(arrived, what="every target has every event", deadline_s=_DEADLINE_S, every_s=0.1)
-
-
-async def _watch(longwire: Longwire, watched: Watched) -> None:
-    """Look until cancelled."""
-    while True:
-        begun = time.perf_counter()
-        await longwire.client.call("account.list")
-        watched.round_trips_ms.append((time.perf_counter() - begun) * 1000)
-        await asyncio.sleep(_LOOK_S)
-        if len(watched.round_trips_ms) % 10 == 0:
-            await _look(longwire, watched)
-
-
-async def _look(longwire: Longwire, watched: Watched) -> None:
-    status = await longwire.status()
-    for account in status["accounts"]:
-        age_s = account["liveness"]["loop"]["age_s"]
-        watched.heartbeats_missed += age_s is not None and age_s > _LATE * _INTERVAL_S
-    lag_ms = status["courier"]["loop_lag_p99_ms"]
-    if lag_ms is not None:
-        watched.courier_lag_p99_ms.append(lag_ms)

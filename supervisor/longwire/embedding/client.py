@@ -71,10 +71,13 @@ class LocalClient(Client):
         self._join = join
         self._block = block
         self._entered: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()
+        """Lets those who wait for the connection on before who comes when it is there."""
 
     async def __aenter__(self) -> Self:
         """Connect, without a socket."""
-        self._block = None
+        if self._entered is None:
+            self._block = None
         return await super().__aenter__()
 
     async def call(self, method: str, params: dict[str, Any] | None = None, **options: Any) -> Any:
@@ -89,7 +92,7 @@ class LocalClient(Client):
         if self._block is None:
             return super().open_subscription(subscription, method, params)
         return self._block.create_task(
-            self._enter_and_open(subscription, method, params), name="open the first subscription"
+            self._enter_and_open(subscription, method, params), name="open a subscription"
         )
 
     async def _enter_and_open(
@@ -107,11 +110,12 @@ class LocalClient(Client):
             return
         if self._block.loop is not asyncio.get_running_loop():  # also that of a fork
             raise ClientClosed("asked for on another loop; enter it on this one: `async with sup.client()`")
-        if self._entered is None:
-            entered = self._block.loop.create_future()
-            self._block.create_task(self._live(self._block, entered), name="client in a block")
-            self._entered = entered
-        await asyncio.shield(self._entered)
+        async with self._turn:
+            if self._entered is None:
+                entered = self._block.loop.create_future()
+                self._block.create_task(self._live(self._block, entered), name="client in a block")
+                self._entered = entered
+            await asyncio.shield(self._entered)
 
     async def _live(self, block: Block, entered: asyncio.Future[None]) -> None:
         try:

@@ -13,6 +13,8 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     body: str = ""
     delay_s: float = 0.0
     """From the request's last byte."""
+    is_held: bool = False
+    """Until the test releases it."""
 
 
 class Silent(msgspec.Struct, frozen=True, tag=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from harness.processes import Program
 from harness.targets.behaviour import Answer, Arrival, Behaviour, Tally
-from harness.targets.control import Arrivals, Behave, Cut, Open, Order, Tallies, read, write
+from harness.targets.control import Arrivals, Behave, Cut, Open, Order, Release, Tallies, read, write
 from harness.waiting import DEADLINE_S, until
 
 _TESTS = Path(__file__).parents[2]
@@ -73,6 +73,10 @@ class Targets:
     async def cut(self, name: str) -> None:
         """Reset all of its connections."""
         await self._do(Cut(name), None)
+
+    async def release(self, name: str) -> None:
+        """Let it give the answers that it holds."""
+        await self._do(Release(name), None)
 
     async def arrivals(self, name: str, *, begin: int = 0) -> list[Arrival]:
         """Return what arrived there, oldest first, without the first `begin`."""

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from harness.targets.behaviour import (
@@ -42,6 +43,8 @@ class Target:
         self.arrivals: list[Arrival] = []
         self.is_recording = is_recording
         self.connections: set[Connection] = set()
+        self.held: list[Callable[[], None]] = []
+        """Answers that wait to be released."""
         self.behave(behaviour)
 
     def behave(self, behaviour: Behaviour) -> None:
@@ -50,6 +53,12 @@ class Target:
         self._rendered = render(behaviour) if isinstance(behaviour, Answer) else b""
         self._random = random.Random(behaviour.seed if isinstance(behaviour, Flaky) else 0)  # noqa: S311
         self._step = 0
+
+    def release(self) -> None:
+        """Give the answers that were held."""
+        held, self.held = self.held, []
+        for answer in held:
+            answer()
 
     def next(self) -> tuple[Behaviour, bytes]:
         """Return what to do with the next request, and the bytes where that is an answer."""
@@ -156,6 +165,8 @@ class Connection(asyncio.Protocol):
 
     def _behave(self, behaviour: Behaviour, rendered: bytes) -> None:
         match behaviour:
+            case Answer(is_held=True):
+                self._target.held.append(partial(self._answer, rendered))
             case Answer(delay_s=0):
                 self._answer(rendered)
             case Answer(delay_s=delay_s):

@@ -45,7 +45,13 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
-Order = Open | Behave | Arrivals | Tallies | Cut
+class Release(msgspec.Struct, frozen=True, tag=True):
+    """Give the answers that a target holds."""
+
+    name: str
+
+
+Order = Open | Behave | Arrivals | Tallies | Cut | Release
 
 _orders = msgspec.msgpack.Decoder(Order)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.targets.behaviour import Behaviour, Tally, Unaccepting
 from harness.targets.connection import Connection, Target
-from harness.targets.control import Arrivals, Behave, Cut, Open, Order, Tallies, read_order, write
+from harness.targets.control import Arrivals, Behave, Cut, Open, Order, Release, Tallies, read_order, write
 
 _BACKLOG = 1_024
 _ADDRESS = "127.0.0.1"
@@ -58,6 +58,8 @@ class Host:
                 for connection in tuple(self._targets[name].connections):
                     connection.reset()
                 return None
+            case Release(name):
+                return self._targets[name].release()
 
     async def _open(self, name: str, behaviour: Behaviour, *, is_recording: bool) -> int:
         target = self._targets[name] = Target(behaviour, is_recording=is_recording)
