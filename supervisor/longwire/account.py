@@ -25,6 +25,7 @@ from longwire.logger import get_logger
 from longwire.manners import Manners
 from longwire.memory import Memory, Notebook
 from longwire.outages import Outages
+from longwire.pair import RESPOND, Pair
 from longwire.portrait import Sitter, Tally, portrait
 from longwire.status import AccountStatus, SendingStatus
 from longwire_protocol.errors import CommandError, RetCode
@@ -70,11 +71,7 @@ class Account:
         if memory.app != config.app:  # another bot under the same name
             memory = msgspec.structs.replace(memory, bot=None, app=config.app)
         self._notes = Notebook(config.account, memory, keeper=premises.states)
-        self._present: Incarnation | None = None
-        """Whose state is the account's."""
-        self._second: Incarnation | None = None
-        """Its successor, or its predecessor."""
-        self._number = 0
+        self._pair = Pair(self._new_incarnation)
         self._is_retired = False
         self.is_called_for = False
         """Whether the operator wants what has this name to run; that is said to one that leaves, too."""
@@ -133,11 +130,8 @@ class Account:
     @property
     def pid(self) -> int | None:
         """Its process."""
-        return self._child.pid if self._child else None
-
-    @property
-    def _child(self) -> Child | None:
-        return self._present.child if self._present else None
+        child = self._pair.child
+        return child.pid if child else None
 
     # What the operator wants.
 
@@ -250,31 +244,21 @@ class Account:
         Raises:
             CommandError: the account is not online.
         """
-        if self._child is None or not self.is_up:
+        child = self._pair.child
+        if child is None or not self.is_up:
             raise CommandError(
                 RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} is {self._life.state}, not online", retryable=True
             )
-        self._child.inquiries.begin(method, params, done, deadline_s=deadline_s, key=key)
+        child.inquiries.begin(method, params, done, deadline_s=deadline_s, key=key)
 
     async def command(self, method: str, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
         """Have the platform do something that nobody has to remember; see `begin`."""
-        if method == _RESPOND:
-            return await self._respond(params, deadline_s=deadline_s)
+        if method == RESPOND:
+            answer = await self._pair.respond(params, deadline_s=deadline_s)
+            if answer is None:
+                raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} has no process to hold a click")
+            return answer
         return await answer_of(partial(self.begin, method, params, deadline_s=deadline_s, key=None))
-
-    async def _respond(self, params: dict[str, Any], *, deadline_s: float) -> CommandResult:
-        """Have a click on a card answered by the process that holds it, also one that is leaving."""
-        answer: CommandResult | None = None
-        for incarnation in (self._present, self._second):
-            if incarnation is not None and incarnation.child is not None:
-                begin = incarnation.child.inquiries.begin
-                found = await answer_of(partial(begin, _RESPOND, params, deadline_s=deadline_s, key=None))
-                if found.retcode not in _NOT_HERE:
-                    return found
-                answer = answer or found
-        if answer is None:
-            raise CommandError(RetCode.ACCOUNT_NOT_ONLINE, f"{self.name} has no process to hold a click")
-        return answer
 
     # What its processes report.
 
@@ -284,13 +268,13 @@ class Account:
         if process is Process.BOOTING:
             incarnation.booted()
             _log.info("child_ready", account=self.name, incarnation=child.incarnation, sdk=child.vitals.sdk)
-            self._happen(Trigger.SECOND_READY if incarnation is self._second else Trigger.READY)
+            self._happen(Trigger.SECOND_READY if incarnation is self._pair.second else Trigger.READY)
 
     def child_linked(self, child: Child, connection: str) -> None:
         """See `ChildOwner`."""
         del connection
         incarnation, process = self._of(child)
-        if incarnation is self._second:
+        if incarnation is self._pair.second:
             if process is Process.READY:
                 self._happen(Trigger.SUCCEEDED)
         elif self._life.state is State.CONNECTING and process is Process.READY:
@@ -299,7 +283,7 @@ class Account:
     def child_unlinked(self, child: Child, failure: LinkFailure) -> None:
         """See `ChildOwner`."""
         incarnation, process = self._of(child)
-        if incarnation is self._second:
+        if incarnation is self._pair.second:
             self._second_failed(failure)
         elif process is Process.READY and self._life.state is not State.BACKOFF:
             is_excused = self._premises.outages.failed(self, failure)
@@ -312,12 +296,12 @@ class Account:
 
     def child_late(self, child: Child) -> None:
         """See `ChildOwner`."""
-        if child is self._child and self._life.state is State.ONLINE:
+        if child is self._pair.child and self._life.state is State.ONLINE:
             self._happen(Trigger.LATE)
 
     def child_on_time(self, child: Child) -> None:
         """See `ChildOwner`."""
-        if child is self._child and self._life.state is State.DEGRADED:
+        if child is self._pair.child and self._life.state is State.DEGRADED:
             self._happen(Trigger.ON_TIME)
 
     def child_hung(self, child: Child, why: LinkFailure) -> None:
@@ -332,7 +316,7 @@ class Account:
             reason=why.reason,
             text=why.message,
         )
-        if incarnation is self._second:
+        if incarnation is self._pair.second:
             self._second_failed(why)
         else:
             self._happen(Trigger.HUNG, why=why)
@@ -349,8 +333,7 @@ class Account:
     def incarnation_started(self, incarnation: Incarnation) -> None:
         """See `IncarnationOwner`."""
         self.tally.starts += 1
-        if incarnation is self._present:
-            self._number = incarnation.number
+        self._pair.started(incarnation)
 
     def incarnation_failed(self, incarnation: Incarnation, why: LinkFailure) -> None:
         """See `IncarnationOwner`."""
@@ -358,10 +341,9 @@ class Account:
 
     def _of(self, child: Child) -> tuple[Incarnation, Process]:
         """Return whose child it is, and what it is doing."""
-        if self._second is not None and self._second.child is child:
-            return self._second, self._life.second
-        assert self._present is not None  # noqa: S101  # for the type checker
-        return self._present, self._life.process
+        incarnation = self._pair.of(child)
+        is_second = incarnation is self._pair.second
+        return incarnation, self._life.second if is_second else self._life.process
 
     def _second_failed(self, why: LinkFailure) -> None:
         """A successor will not do: what there is goes on."""
@@ -375,14 +357,14 @@ class Account:
 
     def _gone(self, incarnation: Incarnation, why: LinkFailure) -> None:
         """It has no process any more; where there is another one, that one is the account's now."""
-        incarnation.gone()
-        if incarnation is self._second:
+        is_second = incarnation is self._pair.second
+        self._pair.gone(incarnation)
+        if is_second:
             if self._life.second in {Process.BOOTING, Process.READY}:
                 self._regret(why)
-            self._second = None
             self._happen(Trigger.SECOND_EXITED)
         else:
-            self._present, self._second, self._in_vain = self._second, None, None
+            self._in_vain = None
             self._happen(Trigger.EXITED, why=why)
 
     def _note_last(self, child: Child) -> None:
@@ -414,8 +396,9 @@ class Account:
         if why is not None and trigger in _FAILURES:
             self._last_failure = now, why
         self._set_alarms()
-        if self._present is not None and (actions or self._life.state is not before.state):
-            self._present.cancel_turn()
+        present = self._pair.present
+        if present is not None and (actions or self._life.state is not before.state):
+            present.cancel_turn()
         for action in actions:
             self._carry_out(action)
         self._remember()
@@ -432,44 +415,19 @@ class Account:
             self._premises.outages.seen(self)
 
     def _carry_out(self, action: Action) -> None:
-        if action is Action.SPAWN:
-            self._present = self._begin(is_successor=False)
-        elif action is Action.SPAWN_SECOND:
-            self._second = self._begin(is_successor=True)
-        elif action is Action.SWAP:
-            self._swap()
-        else:
-            self._direct(action)
+        if action in {Action.CONNECT, Action.CONNECT_SECOND}:
+            self._premises.manners.connects(self.config, self._loop.time())
+        before = self._pair.child
+        self._pair.carry_out(action)
+        if action is Action.SWAP:
+            self._in_vain = None
+            if before is not None:
+                self._note_last(before)
+            _log.info("account_recycled", account=self.name, incarnation=self._pair.number)
 
-    def _direct(self, action: Action) -> None:
-        """Have one of the two processes do something."""
-        is_second = action in {Action.CONNECT_SECOND, Action.STOP_SECOND}
-        incarnation = self._second if is_second else self._present
-        assert incarnation is not None, action  # noqa: S101  # the lifecycle knows what there is
-        match action:
-            case Action.CONNECT | Action.CONNECT_SECOND:
-                self._premises.manners.connects(self.config, self._loop.time())
-                incarnation.connect()
-            case Action.KILL_CHILD:
-                incarnation.kill()
-            case _:
-                incarnation.stop()
-
-    def _begin(self, *, is_successor: bool) -> Incarnation:
-        incarnation = Incarnation(
-            self.config, self._premises, self, bot=self._notes.memory.bot, is_successor=is_successor
-        )
-        incarnation.begin()
-        return incarnation
-
-    def _swap(self) -> None:
-        """From now on the successor is the account's child."""
-        if self._child is not None:
-            self._note_last(self._child)
-        self._present, self._second, self._in_vain = self._second, self._present, None
-        if self._present is not None:
-            self._number = self._present.number
-        _log.info("account_recycled", account=self.name, incarnation=self._number)
+    def _new_incarnation(self, is_successor: bool) -> Incarnation:  # noqa: FBT001
+        bot = self._notes.memory.bot
+        return Incarnation(self.config, self._premises, self, bot=bot, is_successor=is_successor)
 
     def _set_alarms(self) -> None:
         life = self._life
@@ -500,14 +458,14 @@ class Account:
             config=self.config,
             life=self._life,
             attempt=lifecycle.attempt(self._life, self._loop.time(), self._rules),
-            incarnation=self._number,
-            child=self._child,
+            incarnation=self._pair.number,
+            child=self._pair.child,
             tally=self.tally,
             bot=self._notes.memory.bot,
             in_outage=self._premises.outages.size(self),
             excess=self._excess,
             in_vain=self._in_vain,
-            waits_for=self._present.waits_for if self._present else None,
+            waits_for=self._pair.present.waits_for if self._pair.present else None,
             limits=self.limits,
             meter=self.meter,
             last_incident=self._premises.yard.incidents.last(self.name),
@@ -519,10 +477,6 @@ class Account:
     def _wall(self, at: float) -> float:
         return time.time() + at - self._loop.time()
 
-
-_RESPOND = "card.respond"
-_NOT_HERE = {RetCode.BAD_PARAM, RetCode.SATURATED}
-"""What a process answers that does not know the click, or is not there yet to be asked."""
 
 _FAILURES = {Trigger.FAILED, Trigger.REFUSED, Trigger.HUNG, Trigger.EXITED}
 

@@ -22,6 +22,7 @@ import msgspec
 import psutil
 import zmq
 
+from longwire import parts
 from longwire.account import Account, Premises
 from longwire.apps import Apps
 from longwire.changes import Changer, Taken
@@ -31,14 +32,12 @@ from longwire.config import Config
 from longwire.configuration import Configuration
 from longwire.control import Control, Pipe
 from longwire.deliveries import Deliveries
-from longwire.delivery import WindowLimits
 from longwire.environment import child_environment
 from longwire.fleet import Changes, Fleet
 from longwire.guard import Guard
 from longwire.incidents import FOLDER, Incidents
 from longwire.intake import Intake
 from longwire.journal import Journal, JournalSettings
-from longwire.journal.retention import Limits
 from longwire.keeper import Keeper
 from longwire.lifecycle import State
 from longwire.lock import JOURNAL, lock
@@ -47,9 +46,8 @@ from longwire.logger import get_logger
 from longwire.manners import Manners
 from longwire.memory import MEMORY_PREFIX, Memory
 from longwire.nursery import Nursery, kind_of
-from longwire.outages import Outages, Pace
 from longwire.outbox import Outbox
-from longwire.pacing import ConnectGates, CrowdGate, TokenBucket
+from longwire.pacing import CrowdGate
 from longwire.process import keep_from_forks, release
 from longwire.service import Service
 from longwire.status import AccountStatus, Status, SupervisorStatus
@@ -238,50 +236,18 @@ class Core:
         cleanup: AsyncExitStack,
         ready: Callable[[], None] | None,
     ) -> None:
-        intake = Intake(self._journal, counted=self._counted)
-        hub = ChildrenHub(
-            context,
-            _children_endpoint(self._config.supervisor.data_dir, cleanup),
-            hand_over=intake.hand_over,
-        )
-        intake.hub = hub
-        self._intake = intake
-        watch = Watch(hub.drain)
-        self._deliveries = await Deliveries.open(self._journal, tasks, limits=self._window_limits())
-        self._deliveries.on_gap = intake.report_gap
-        self._webhooks = await Webhooks.open(self._journal, self._deliveries)
-        self._journal.on_trouble = self._troubled
-        self._connects = self._connect_gates()
-        self._outages = self._make_outages()
-        self._nursery = nursery = Nursery(child_environment(self._environ), locks=self._locks())
-        self._watch, self._incidents = watch, Incidents(self._config.supervisor.data_dir / FOLDER)
-        with _as_problem("supervisor.data_dir"):
-            await self._incidents.open()
-        tasks.create_task(self._incidents.run(), name="incidents")
-        yard = Yard(hub, watch, nursery, self._incidents)
-        self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, wall=time.time())
-        self._fleet = Fleet(
-            partial(self._premises, yard, tasks),
-            await self._journal.get_states(MEMORY_PREFIX, Memory),
-            report=self._account_changed,
-        )
+        endpoint = _children_endpoint(self._config.supervisor.data_dir, cleanup)
+        intake = self._intake = Intake(self._journal, counted=self._counted)
+        hub = intake.hub = ChildrenHub(context, endpoint, hand_over=intake.hand_over)
+        await self._make(tasks, hub)
         await self._outbox.open()
         await self._prepare_webhooks()
-        with _as_problem("supervisor.endpoint"):
-            for path in self._socket_files():
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._control = Control(
-                context,
-                self._config.supervisor.endpoints,
-                handler=Service(self, self._deliveries, self._outbox),
-                tasks=tasks,
-                supervisor_id=self._id,
-            )
+        self._open(tasks, context)
+        tasks.create_task(self._incidents.run(), name="incidents")
         tasks.create_task(Guard(self._fleet.accounts).run(), name="guard")
-        self._keeper = self._make_keeper()
         tasks.create_task(self._keeper.run(), name="journal keeper")
-        self._webhooks.warden = self._make_warden()
-        tasks.create_task(self._webhooks.warden.run(), name="courier's warden")
+        self._webhooks.warden = warden = self._make_warden()
+        tasks.create_task(warden.run(), name="courier's warden")
         accounts = self._config.accounts
         _log.info("supervisor_started", pid=os.getpid(), accounts=len(accounts), version=__version__)
         self._webhooks.apply(self._config.webhooks)
@@ -293,6 +259,42 @@ class Core:
             await self._stop.wait()
         finally:
             await self._go_down(hub)
+
+    async def _make(self, tasks: asyncio.TaskGroup, hub: ChildrenHub) -> None:
+        """Make the parts, each after those that it needs."""
+        settings = self._config.supervisor
+        self._deliveries = await Deliveries.open(self._journal, tasks, limits=parts.window_limits(settings))
+        self._deliveries.on_gap = self._intake.report_gap
+        self._keeper = Keeper(self._journal, self._deliveries, limits=parts.journal_limits(settings))
+        self._journal.on_trouble = self._troubled
+        self._webhooks = await Webhooks.open(self._journal, self._deliveries)
+        self._watch = Watch(hub.drain)
+        self._nursery = Nursery(child_environment(self._environ), locks=self._locks())
+        self._incidents = Incidents(settings.data_dir / FOLDER)
+        with _as_problem("supervisor.data_dir"):
+            await self._incidents.open()
+        yard = Yard(hub, self._watch, self._nursery, self._incidents)
+        self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, wall=time.time())
+        self._fleet = Fleet(
+            partial(self._premises, yard, tasks),
+            await self._journal.get_states(MEMORY_PREFIX, Memory),
+            report=self._account_changed,
+        )
+        self._connects = parts.connect_gates(settings, now=self.now)
+        self._outages = parts.outages(settings, self._fleet.accounts.values, self._connects)
+
+    def _open(self, tasks: asyncio.TaskGroup, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Let clients connect."""
+        with _as_problem("supervisor.endpoint"):
+            for path in self._socket_files():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._control = Control(
+                context,
+                self._config.supervisor.endpoints,
+                handler=Service(self, self._deliveries, self._outbox),
+                tasks=tasks,
+                supervisor_id=self._id,
+            )
 
     async def _prepare_webhooks(self) -> None:
         """Have their subscriptions there before any event is; from then on nothing waits until all is up.
@@ -340,14 +342,6 @@ class Core:
             folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    def _window_limits(self) -> WindowLimits:
-        settings = self._config.supervisor
-        return WindowLimits(
-            ack_timeout_s=settings.ack_timeout_s,
-            max_attempts=settings.max_attempts,
-            chat_block_max_s=settings.chat_block_max_s,
-        )
-
     def _premises(self, yard: Yard, tasks: asyncio.TaskGroup, changed: Callable[[Account], None]) -> Premises:
         return Premises(
             yard=yard,
@@ -361,37 +355,6 @@ class Core:
             outages=self._outages,
             sending=self._outbox.sending,
         )
-
-    def _connect_gates(self) -> ConnectGates:
-        settings = self._config.supervisor
-
-        def bucket(rate_per_s: float, burst: int) -> TokenBucket:
-            return TokenBucket(rate_per_s=rate_per_s, burst=burst, now=self.now())
-
-        return ConnectGates(
-            of_connector=partial(bucket, settings.connect_rate_per_s, settings.connect_burst),
-            of_tenant=partial(bucket, settings.tenant_connect_rate_per_s, settings.tenant_connect_burst),
-        )
-
-    def _members(self) -> Iterable[Account]:
-        return self._fleet.accounts.values()
-
-    def _make_outages(self) -> Outages:
-        settings = self._config.supervisor
-
-        def set_pace(connector: str, pace: Pace) -> None:
-            self._connects.set_pace(connector, rate_per_s=pace.rate_per_s, burst=pace.burst)
-
-        return Outages(
-            self._members,
-            usual=Pace(settings.connect_rate_per_s, settings.connect_burst),
-            set_pace=set_pace,
-        )
-
-    def _make_keeper(self) -> Keeper:
-        settings = self._config.supervisor
-        limits = Limits(max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s)
-        return Keeper(self._journal, self._deliveries, limits=limits)
 
     def _account_changed(self, account: Account) -> None:
         self._outbox.look(account.config)
@@ -466,23 +429,13 @@ class Core:
     def _state(self) -> tuple[Literal["ok", "degraded", "draining"], str | None]:
         if self._stop.is_set():
             return "draining", None
-        if self._journal.trouble is not None:
-            return "degraded", self._journal.trouble
-        if self._journal.oldest_wait_s > _SLOW_COMMIT_S:
-            return "degraded", f"a commit takes longer than {_SLOW_COMMIT_S:g} s"
-        if self._journal.damage is not None:
-            return "degraded", f"{self._journal.damage}; the rest is delivered"
-        if self._keeper.trouble is not None:
-            return "degraded", f"old events cannot be removed: {self._keeper.trouble}"
+        if (complaint := self._keeper.complaint()) is not None:
+            return "degraded", complaint
         return "ok", None
 
 
 def _tenants(config: Config) -> dict[str, str]:
     return {name: account.tenant for name, account in config.accounts.items()}
-
-
-_SLOW_COMMIT_S = 2.0
-"""A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
 
 
 def _rss_bytes() -> int | None:

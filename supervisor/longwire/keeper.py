@@ -16,6 +16,9 @@ from longwire.logger import get_logger
 
 _log = get_logger("longwire.keeper")
 
+_SLOW_COMMIT_S = 2.0
+"""A commit that waits longer delays platform acknowledgements beyond Lark's 3 s."""
+
 _LOOK_S = 1.0
 """How often the sizes are looked at: how long the journal can grow over its limit, so some 60 MB at most."""
 
@@ -44,6 +47,19 @@ class Keeper:
         self._wall_clock = wall_clock
         self.trouble: str | None = None
         """Why nothing can be removed at present."""
+
+    def complaint(self) -> str | None:
+        """Return what is wrong with the journal, or with the keeping of it."""
+        journal = self._journal
+        if journal.trouble is not None:
+            return journal.trouble
+        if journal.oldest_wait_s > _SLOW_COMMIT_S:
+            return f"a commit takes longer than {_SLOW_COMMIT_S:g} s"
+        if journal.damage is not None:
+            return f"{journal.damage}; the rest is delivered"
+        if self.trouble is not None:
+            return f"old events cannot be removed: {self.trouble}"
+        return None
 
     async def run(self) -> None:
         """Do rounds until cancelled."""

@@ -12,7 +12,7 @@ from fakes.journal import Gate, no_thread_stays, path_fixture  # noqa: F401  # p
 from fakes.outbox import Account, Config, Held, World, refusal
 from harness.waiting import until
 from longwire.outbox import State
-from longwire.outbox.outbox import SLOW_COMMIT_S
+from longwire.outbox.ledger import SLOW_COMMIT_S
 from longwire_protocol.declaration import Rate, Rates
 from longwire_protocol.errors import CommandError, RetCode
 

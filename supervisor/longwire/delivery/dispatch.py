@@ -19,12 +19,11 @@ from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 
 from longwire.delivery.chats import GIVEN_BACK, Chat, Consumer, Entry
+from longwire.delivery.delays import Delays
 from longwire.delivery.failures import failed_again, is_hopeless, retry_delay_s
 from longwire.delivery.records import Cause, ConsumerId, DeadEvent, Failing, WindowLimits
 from longwire.delivery.stream import Flight, Stream, is_among
 from longwire.journal.records import Stored
-
-_SLACK = 8  # delays may outnumber the held events twofold and by this many before they are cleaned
 
 Sends = Mapping[ConsumerId, Sequence[Entry | Flight]]
 """What to send to whom now, in order; read it before anything else happens to the window."""
@@ -59,7 +58,7 @@ class Dispatch:
         self._bytes = 0
         self._chats: dict[tuple[str, str], Chat] = {}
         self._free: list[int] = []
-        self._delays: list[tuple[float, int, Chat]] = []
+        self._delays = Delays()
         self._consumers: dict[ConsumerId, Consumer] = {}
         self._numbers = count()
 
@@ -117,7 +116,7 @@ class Dispatch:
 
     def next_deadline(self) -> float | None:
         """Return when `step` must be called even if nothing happens; `None` for never."""
-        deadlines = [delay[0] for delay in self._delays[:1]]
+        deadlines = [] if self._delays.next_at is None else [self._delays.next_at]
         if self._stream.sent_at is not None:
             deadlines.append(self._stream.sent_at + self.limits.ack_timeout_s)
         for consumer in self._consumers.values():
@@ -247,7 +246,8 @@ class Dispatch:
 
         Each event goes to the consumer with the most credit of those who may have it, and each costs one.
         """
-        self._end_delays(now)
+        for chat in self._delays.ended(now):
+            self._make_ready(chat)
         self._expire(now)
         if len(self._consumers) == 1:
             (sole,) = self._consumers.values()
@@ -418,22 +418,7 @@ class Dispatch:
         delay_s = retry_delay_s(failing, cause, asked_s=asked_s, limits=self.limits, luck=self._luck)
         if delay_s > 0:
             failing.blocked_s += delay_s
-            self._delay(entry.chat, until=now + delay_s)
-
-    def _delay(self, chat: Chat, *, until: float) -> None:
-        chat.wait_until = until if chat.wait_until is None else max(until, chat.wait_until)
-        heappush(self._delays, (chat.wait_until, next(self._numbers), chat))
-        if len(self._delays) > 2 * len(self._held) + _SLACK:
-            # Chats whose failing events were acknowledged late leave their delays behind.
-            self._delays = [delay for delay in self._delays if delay[2].wait_until == delay[0]]
-            heapify(self._delays)
-
-    def _end_delays(self, now: float) -> None:
-        while self._delays and self._delays[0][0] <= now:
-            until, _, chat = heappop(self._delays)
-            if chat.wait_until == until:
-                chat.wait_until = None
-                self._make_ready(chat)
+            self._delays.add(entry.chat, until=now + delay_s, held=len(self._held))
 
     # The books.
 

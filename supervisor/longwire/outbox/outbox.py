@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from longwire.config import AccountConfig
-from longwire.journal import Arrivals, Commit, EventStore, JournalClosed
+from longwire.journal import Commit, EventStore
 from longwire.logger import get_logger
 from longwire.outbox.clock import Clock
 from longwire.outbox.command import (
-    MOST_KEPT_BYTES,
     AppName,
     Asked,
     Command,
@@ -27,15 +26,12 @@ from longwire.outbox.command import (
     State,
     accepted,
     app_of,
-    from_row,
     owner_of,
-    to_row,
-    without_excess,
 )
 from longwire.outbox.course import Trigger, judge, may_go_meanwhile, may_repeat, step
 from longwire.outbox.entry import Entry, Register
 from longwire.outbox.lane import RECENT_S, Lane, Performer
-from longwire.outbox.report import report
+from longwire.outbox.ledger import Ledger, weigh
 from longwire.outbox.untried import BROKEN, NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
 from longwire.sending import Saturated
 from longwire.status import OutboxStatus, SendingStatus
@@ -62,9 +58,6 @@ _ROUNDING_S = 0.001
 """A time in Unix seconds is a little earlier or later on the loop's clock: 2**-22 s, in this century; and two
 clocks are read one after the other."""
 
-SLOW_COMMIT_S = 0.1
-"""A journal whose oldest write waits longer is not well."""
-
 _MANY_LANES = 256
 """From so many on, those that are idle are looked for."""
 
@@ -88,11 +81,11 @@ class Outbox:
         *,
         wall: float,
     ) -> None:
-        self._journal = journal
+        self._ledger = Ledger(journal)
         self._performers = performers
         self._loop = asyncio.get_running_loop()
         self.now = Clock(wall).now
-        self._random = random.Random()  # noqa: S311  # unique, not secret; a system call lets the writer in
+        self._random = random.Random()  # noqa: S311  # jitter, not a secret
         self._number = 0
         self._open = Register()
         self._lanes: dict[AppName, Lane] = {}
@@ -109,17 +102,14 @@ class Outbox:
         Raises:
             JournalError: it cannot be read.
         """
-        self._number, rows = await self._journal.open_commands()
+        self._number, commands = await self._ledger.open_commands()
         await self._count_recent()
-        for row in rows:
-            self._resume(from_row(row), size_bytes=len(row.body))
+        for command, size_bytes in commands:
+            self._resume(command, size_bytes=size_bytes)
         for lane in tuple(self._lanes.values()):
             self._pump(lane)  # nobody is up yet: it sees when the first deadline is over
-        if rows:
-            _log.info("commands_resumed", count=len(rows), open=len(self._open))
-
-    def _new_id(self) -> str:
-        return self._random.randbytes(16).hex()
+        if commands:
+            _log.info("commands_resumed", count=len(commands), open=len(self._open))
 
     # What clients want.
 
@@ -166,24 +156,14 @@ class Outbox:
             try:
                 entry = self._take_in(performer, asked, fingerprint)
             except CommandError:
-                if (known := await self._on_disk(scope)) is not None:
+                if (known := await self._ledger.of_scope(scope)) is not None:
                     return known
                 raise
         await asyncio.shield(entry.accepted)
-        if entry.is_refused and (known := await self._on_disk(scope)) is not None:
+        if entry.is_refused and (known := await self._ledger.of_scope(scope)) is not None:
             return known
         if entry.is_refused:  # whose time was over just now
             raise saturated(0.0)
-        return entry
-
-    async def _on_disk(self, scope: bytes | None) -> Entry | None:
-        """Return the command with this scope, which has ended: what has not is in memory."""
-        row = None if scope is None else await self._journal.find_command(scope=scope)
-        if row is None:
-            return None
-        entry = Entry(from_row(row))
-        entry.accepted.set_result(None)
-        entry.settle()
         return entry
 
     async def outcome(self, entry: Entry, *, wait_s: float | None) -> Command:
@@ -212,8 +192,7 @@ class Outbox:
         entry = self._open.of_receipt(receipt)
         if entry is not None:
             return entry.last if entry.accepted.done() and not entry.is_refused else None
-        row = await self._journal.find_command(receipt=receipt)
-        return None if row is None else from_row(row)
+        return await self._ledger.of_receipt(receipt)
 
     def _take_in(self, performer: Performer, asked: Asked, fingerprint: bytes) -> Entry:
         """Give a command its place and have it written.
@@ -231,13 +210,18 @@ class Outbox:
             )
         now, config = self.now(), performer.config
         lane = self._lane(app_of(config), config.rates)
-        if self._journal.is_full or lane.size_bytes >= _MOST_BYTES - self._open.size_bytes:
+        if self._ledger.is_full or lane.size_bytes >= _MOST_BYTES - self._open.size_bytes:
             raise saturated(_FULL_RETRY_S)
         self._number += 1
         command = accepted(
-            asked, config, number=self._number, receipt=self._new_id(), fingerprint=fingerprint, now=now
+            asked,
+            config,
+            number=self._number,
+            receipt=self._ledger.new_id(),
+            fingerprint=fingerprint,
+            now=now,
         )
-        entry = Entry(command, size_bytes=_weigh(command))
+        entry = Entry(command, size_bytes=weigh(command))
         # What can go at once is written as under way, which spares it a second commit.
         if lane.go(entry, performer, now):
             self._begin(lane, entry)
@@ -248,7 +232,7 @@ class Outbox:
                 raise saturated(exc.retry_after_s) from exc
             self._pump(lane)
         admitted = partial(self._admitted, lane, entry, is_tried_then=entry.waits_for_disk)
-        self._write(entry, done=admitted)
+        self._ledger.write(entry, done=admitted)
         self._hold(entry)
         return entry
 
@@ -289,10 +273,6 @@ class Outbox:
         wait_ms = None if wait_s == math.inf else math.ceil(wait_s * 1000)
         return SendingStatus(queued=queued, under_way=under_way, retry_after_ms=wait_ms, rates=config.rates)
 
-    @property
-    def _is_disk_well(self) -> bool:
-        return self._journal.trouble is None and self._journal.oldest_wait_s <= SLOW_COMMIT_S
-
     def status(self) -> OutboxStatus:
         """Return the counts of now, and of this supervisor's time."""
         oldest = next(iter(self._open), None)
@@ -323,8 +303,7 @@ class Outbox:
 
     async def _count_recent(self) -> None:
         """Let the platform's limits hold over a restart: what was just sent counts."""
-        for row in await self._journal.ended_commands(since=self.now() - RECENT_S):
-            command = from_row(row)
+        for command in await self._ledger.ended_since(self.now() - RECENT_S):
             if command.attempts and command.ended_at is not None:
                 self._lane(app_of(command), Rates()).count(command.chat, command.ended_at)
 
@@ -396,8 +375,8 @@ class Outbox:
         entry.command = step(entry.command, Trigger.TRY, now=self.now())
         self._under_way += 1
         if entry.is_written:
-            self._write(entry, done=lambda _: None if entry.is_refused else self._ask(lane, entry))
-        elif may_go_meanwhile(entry.command, is_disk_well=self._is_disk_well):
+            self._ledger.write(entry, done=lambda _: None if entry.is_refused else self._ask(lane, entry))
+        elif may_go_meanwhile(entry.command, is_disk_well=self._ledger.is_well):
             self._ask(lane, entry)
         else:
             entry.waits_for_disk = True
@@ -456,7 +435,7 @@ class Outbox:
         if entry.command.has_ended:
             self._end(entry)
             return None
-        self._write(entry, done=_nothing)
+        self._ledger.write(entry, done=_nothing)
         again_at = now + verdict.again_in_s
         if verdict.is_limited:
             lane.hold(entry, again_at, is_chat=verdict.is_of_chat)
@@ -478,36 +457,7 @@ class Outbox:
             self._drop(entry)
             entry.settle()
 
-        self._write(entry, done=done)
-
-    def _write(self, entry: Entry, *, done: Callable[[Commit], None]) -> None:
-        """Have the command written as it is now, its end with the event of that; `done`: it is on disk."""
-        entry.is_written = True
-        command = entry.command
-
-        def written(commit: Commit) -> None:
-            entry.last = command
-            done(commit)
-
-        kept, row = command, to_row(command)
-        if len(row.body) > MOST_KEPT_BYTES:
-            kept = without_excess(command)
-            row = to_row(kept)
-        events = [report(kept, event_id=self._new_id())] if kept.has_ended else []
-        arrivals = Arrivals(command.account, command.tenant, events, (row,))
-        try:
-            self._journal.record(arrivals, done=written)
-        except JournalClosed:
-            _log.warning("command_left_as_it_is_on_disk", account=command.account, receipt=command.receipt)
-
-
-def _weigh(command: Command) -> int:
-    """Return its bytes on disk.
-
-    Raises:
-        RecursionError: it is nested too deep to be written, which is found here as deep in the stack.
-    """
-    return len(to_row(command).body)
+        self._ledger.write(entry, done=done)
 
 
 def _nothing(*_: object) -> None:
