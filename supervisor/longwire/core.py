@@ -274,14 +274,14 @@ class Core:
         with _as_problem("supervisor.data_dir"):
             await self._incidents.open()
         yard = Yard(hub, self._watch, self._nursery, self._incidents)
+        self._connects = parts.connect_gates(settings, now=self.now)
+        self._outages = parts.outages(settings, self._members, self._connects)
         self._outbox = Outbox(self._journal, lambda: self._fleet.accounts, wall=time.time())
         self._fleet = Fleet(
             partial(self._premises, yard, tasks),
             await self._journal.get_states(MEMORY_PREFIX, Memory),
             report=self._account_changed,
         )
-        self._connects = parts.connect_gates(settings, now=self.now)
-        self._outages = parts.outages(settings, self._fleet.accounts.values, self._connects)
 
     def _open(self, tasks: asyncio.TaskGroup, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Let clients connect."""
@@ -355,6 +355,9 @@ class Core:
             outages=self._outages,
             sending=self._outbox.sending,
         )
+
+    def _members(self) -> Iterable[Account]:
+        return self._fleet.accounts.values()
 
     def _account_changed(self, account: Account) -> None:
         self._outbox.look(account.config)
