@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ import pytest
 import zmq
 from click.testing import CliRunner, Result
 
-from longwire.cli import connection, main
+from longwire.cli import connection, main, metrics
 from longwire_protocol.errors import RetCode
 
 ONLINE = {
@@ -374,6 +375,49 @@ def test_the_log_of_an_unknown_account_ends_with_64(longwire: Longwire, supervis
     assert longwire("logs", "-f", "nobody").exit_code == 64
 
 
+def test_metrics_are_printed(longwire: Longwire, supervisor: FakeSupervisor) -> None:
+    result = longwire("metrics")
+
+    assert result.exit_code == 0
+    assert "longwire_up 1.0\n" in result.stdout
+    assert 'longwire_supervisor_state{state="degraded"} 1.0\n' in result.stdout
+    account = '{account="acme",connector="lark",tenant="acme-inc"}'
+    assert f"longwire_account_restarts_total{account} 3.0\n" in result.stdout
+    assert [request["method"] for request in supervisor.requests] == ["hello", "status"]
+
+
+def test_metrics_are_printed_in_json(longwire: Longwire) -> None:
+    up, *_ = json.loads(longwire("metrics", "--json").stdout)
+
+    assert (up["name"], up["samples"]) == ("longwire_up", [{"labels": {}, "value": 1.0}])
+
+
+def test_a_supervisor_that_refuses_is_down_and_its_reason_is_told(
+    longwire: Longwire, supervisor: FakeSupervisor
+) -> None:
+    supervisor.refuse("status", RetCode.SATURATED, retryable=True)
+
+    result = longwire("metrics")
+
+    assert (result.exit_code, result.stderr) == (75, "longwire: no (retcode 36001)\n")
+    assert [line for line in result.stdout.splitlines() if line[0] != "#"] == ["longwire_up 0.0"]
+
+
+def test_who_serves_metrics_says_once_that_the_supervisor_is_down_and_once_that_it_is_not(
+    supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LONGWIRE_ENDPOINT", supervisor.endpoint)
+    ask, answer = metrics._Supervisor(Path("none.toml")), supervisor.answers["status"]
+
+    for _ in range(2):
+        supervisor.refuse("status", RetCode.SATURATED, retryable=True)
+        assert [ask(), ask()] == [None, None]
+        assert capsys.readouterr().err == "longwire: no (retcode 36001)\n"
+        supervisor.answers["status"] = answer
+        assert [ask(), ask()] == [STATUS, STATUS]
+        assert capsys.readouterr().err == "longwire: the supervisor answers again\n"
+
+
 def test_absent_supervisor_ends_with_69(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.05)
 
@@ -403,6 +447,46 @@ def command(*args: str, endpoint: str = "") -> Generator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_metrics_are_served_until_ctrl_c(supervisor: FakeSupervisor) -> None:
+    with command("metrics", "--listen", "0", endpoint=supervisor.endpoint) as process:
+        assert process.stdout is not None
+        announced = process.stdout.readline()
+        with urlopen(announced.removeprefix("metrics are at ").rstrip(), timeout=20) as answer:  # noqa: S310
+            assert b"longwire_up 1.0\n" in answer.read()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out, err) == (0, "", "")
+    assert [request["method"] for request in supervisor.requests] == ["hello", "status"]
+
+
+def test_metrics_cannot_be_served_where_somebody_else_is(supervisor: FakeSupervisor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with command("metrics", "--listen", f"{port}", endpoint=supervisor.endpoint) as process:
+            out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (75, "")
+    assert err == f"longwire: --listen: 127.0.0.1, port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("listen", "endpoint", "code", "said"),
+    [
+        ("no-such-host.invalid:0", "ipc:///x.sock", 64, "--listen: no-such-host.invalid: "),
+        ("0", "http://x", 78, "LONGWIRE_ENDPOINT: "),
+    ],
+)
+def test_metrics_are_not_served_with_an_address_that_is_none(
+    listen: str, endpoint: str, code: int, said: str
+) -> None:
+    with command("metrics", "--listen", listen, endpoint=endpoint) as process:
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (code, "")
+    assert said in err
 
 
 def test_ctrl_c_ends_a_tail_quietly(supervisor: FakeSupervisor) -> None:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longwire.cli import check as check_module
-from longwire.cli import main, render, simulate
+from longwire.cli import main, metrics, render, simulate
 from longwire.cli.connection import endpoint
 from longwire.cli.exits import ExitCode, NotPermitted, exit_code
 from longwire.cli.lazy import LazyGroup, Verb
@@ -90,6 +90,11 @@ class TestUsage:
             ("logs", "one", "two"),
             ("simulate", "--port", "70000"),
             ("simulate", "--time-scale", "0"),
+            ("metrics", "--listen", "here"),
+            ("metrics", "--listen", "127.0.0.1"),
+            ("metrics", "--listen", "127.0.0.1:65536"),
+            ("metrics", "--listen", "http://127.0.0.1:9464"),
+            ("metrics", "--listen", "::1:9464"),
         ],
     )
     def test_mistaken_arguments_end_with_64_and_say_so_on_stderr(
@@ -335,6 +340,38 @@ class TestSimulate:
             "--json",
         ]
         assert "ACME_SECRET" not in environ
+
+
+class TestMetrics:
+    @pytest.mark.parametrize(
+        ("given", "address"),
+        [
+            ("9464", ("127.0.0.1", 9464)),
+            (":9464", ("127.0.0.1", 9464)),
+            ("0.0.0.0:0", ("0.0.0.0", 0)),  # noqa: S104
+            ("metrics.acme:65535", ("metrics.acme", 65535)),
+            ("[::1]:9464", ("::1", 9464)),
+        ],
+    )
+    def test_they_are_served_on_loopback_unless_a_host_is_given(
+        self, longwire: Longwire, monkeypatch: pytest.MonkeyPatch, given: str, address: tuple[str, int]
+    ) -> None:
+        found: list[Any] = []
+        monkeypatch.setattr(metrics, "_serve", lambda _ctx, where, *, as_json: found.append((where, as_json)))
+
+        assert longwire("metrics", "--listen", given).exit_code == 0
+        assert found == [(address, False)]
+
+    def test_a_missing_library_ends_with_78_and_the_command_that_mends_it(
+        self, longwire: Longwire, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+        for options in ((), ("--listen", "0")):
+            result = longwire("metrics", *options)
+
+            assert (result.exit_code, result.stdout) == (78, "")
+            assert f"{sys.executable} -m pip install '{metrics.REQUIREMENT}'" in result.stderr
 
 
 class TestPrinting:

@@ -33,6 +33,7 @@ VERBS = {
         "longwire.cli.deadletters:deadletters", "List, resubmit and purge what subscribers failed on."
     ),
     "webhooks": Verb("longwire.cli.webhooks:webhooks", "List, change and test where events are posted to."),
+    "metrics": Verb("longwire.cli.metrics:metrics", "Print the metrics, or serve them to Prometheus."),
     "send": Verb("longwire.cli.send:send", "Send a text to a chat."),
     "simulate": Verb("longwire.cli.simulate:simulate", "Run the Lark and DingTalk simulators."),
 }
