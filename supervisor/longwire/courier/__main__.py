@@ -28,6 +28,7 @@ def main() -> None:
 
     gc.collect()
     gc.freeze()  # else each collection walks through all that was imported
+    gc.set_threshold(10_000, 10, 10)  # as in `cli.run`: what is made goes without the collector
     asyncio.run(live(end))
 
 
