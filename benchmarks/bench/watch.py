@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -27,8 +29,15 @@ class Watch(msgspec.Struct):
     heartbeats_missed: int = 0
     """Looks at which a child's last heartbeat was too old."""
 
-    async def look(self, longwire: Longwire) -> None:
-        """Look until cancelled."""
+    @asynccontextmanager
+    async def looking(self, longwire: Longwire) -> AsyncIterator[None]:
+        """Look all the while."""
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(self._look(longwire), name="watch")
+            yield
+            looking.cancel()
+
+    async def _look(self, longwire: Longwire) -> None:
         while True:
             begun = time.perf_counter()
             await longwire.client.call("account.list")

@@ -183,17 +183,22 @@ async def test_a_redelivered_event_takes_the_place_of_what_waits_of_its_chat(wor
         assert [event.delivery.attempt for event in received if event.delivery] == [1, 2, 2, 1]
 
 
+async def unanswered_nack(world: World, subscription: Subscription) -> Nack:
+    """Open it, let its first event fail, and return the nack that the supervisor has not answered."""
+    await subscription.open()
+    world.supervisor.answers_nacks = False
+    world.supervisor.deliver(make_event(1))
+    (first,) = await take(subscription, 1)
+    await first.nack()
+    return await world.supervisor.expect(Nack)
+
+
 async def test_what_was_sent_before_a_nack_was_read_is_dropped_and_what_comes_after_it_is_not(
     world: World,
 ) -> None:
     async with Client(world.endpoint) as client:
         subscription = client.subscribe("bot")
-        await subscription.open()
-        world.supervisor.answers_nacks = False
-        world.supervisor.deliver(make_event(1))
-        (first,) = await take(subscription, 1)
-        await first.nack()
-        nack = await world.supervisor.expect(Nack)
+        nack = await unanswered_nack(world, subscription)
         # On their way when it read the nack: of the chat, and of others.
         world.supervisor.deliver(make_event(2), make_event(3, chat="c2"), make_event(4, chat=None))
         world.supervisor.deliver(make_event(5))
@@ -208,12 +213,7 @@ async def test_a_nack_answered_by_a_supervisor_that_knows_no_such_answer_holds_n
 ) -> None:
     async with Client(world.endpoint) as client:
         subscription = client.subscribe("bot")
-        await subscription.open()
-        world.supervisor.answers_nacks = False
-        world.supervisor.deliver(make_event(1))
-        (first,) = await take(subscription, 1)
-        await first.nack()
-        nack = await world.supervisor.expect(Nack)
+        nack = await unanswered_nack(world, subscription)
         assert isinstance(nack.id, int)
         await world.supervisor.expect(Ping, lambda ping: isinstance(ping.id, int) and ping.id > nack.id)
         await client_heard(world)  # the answer to that ping

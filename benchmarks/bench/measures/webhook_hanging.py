@@ -28,17 +28,12 @@ async def measure(bench: Bench) -> list[Row]:
         try:
             await longwire.start(log_level="info")
             await until_all_do_well(targets)
-            await _watch(alone, longwire, for_s=for_s)
+            async with alone.looking(longwire):
+                await asyncio.sleep(for_s)
             await hang(longwire, targets, tables)
-            await _watch(beside, longwire, for_s=for_s)
+            async with beside.looking(longwire):
+                await asyncio.sleep(for_s)
         finally:
             await longwire.close()
     note = f"baseline: before, while they answer some {_ACCOUNTS * _RATE_PER_S * HANGING:,.0f} posts a second"
     return beside.rows(f"{HANGING} targets hang", note=note, baseline=alone)
-
-
-async def _watch(watch: Watch, longwire: Longwire, *, for_s: float) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        looking = tasks.create_task(watch.look(longwire), name="watch")
-        await asyncio.sleep(for_s)
-        looking.cancel()

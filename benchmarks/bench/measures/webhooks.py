@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -84,10 +83,8 @@ async def _delivered(folder: Path, targets: Targets, *, each: int, watch: Watch)
             {"source": {**source, "size_bytes": _TEXT_BYTES, "chats": _CHATS}}, webhooks=tables
         )
         longwire.program.send(signal.SIGHUP)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watch.look(longwire), name="watch")
+        async with watch.looking(longwire):
             await _until_arrived(targets, each)
-            watching.cancel()
     finally:
         await longwire.close()
     arrivals = await targets.arrivals(_SAMPLE)

@@ -13,6 +13,7 @@ from longwire.cli.changes import (
     read_table,
     refuse_two_readers,
     show_changes,
+    table_option,
 )
 from longwire.cli.connection import ask
 from longwire.cli.exits import exit_code
@@ -24,12 +25,7 @@ _Names = tuple[str, ...]
 
 _names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 _name = click.argument("name")
-_from = click.option(
-    "--from",
-    "source",
-    metavar="FILE",
-    help="TOML with the keys of the account, as [accounts.NAME] would hold them; - reads standard input.",
-)
+_from = table_option("account")
 _secrets = click.option(
     "--secret",
     "secrets",

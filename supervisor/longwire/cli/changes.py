@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -19,9 +19,21 @@ from longwire_protocol.errors import CommandError, ConfigError, Problem, RetCode
 
 STDIN = "-"
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 class _Refusal(msgspec.Struct):
     problems: list[Problem]
+
+
+def table_option(what: str) -> Callable[[_Command], _Command]:
+    """Return the option `--from` of what is to be read: the table of an account, or of a webhook."""
+    return click.option(
+        "--from",
+        "source",
+        metavar="FILE",
+        help=f"TOML with the keys of the {what}, as [{what}s.NAME] would hold them; - reads standard input.",
+    )
 
 
 def ask_for_change(config: Path, method: str, params: Mapping[str, Any]) -> dict[str, Any]:

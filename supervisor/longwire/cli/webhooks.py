@@ -13,6 +13,7 @@ from longwire.cli.changes import (
     read_table,
     refuse_two_readers,
     show_changes,
+    table_option,
 )
 from longwire.cli.connection import ask
 from longwire.cli.exits import ExitCode
@@ -21,12 +22,7 @@ from longwire.cli.output import json_option, print_json, printable
 _Names = tuple[str, ...]
 
 _name = click.argument("name")
-_from = click.option(
-    "--from",
-    "source",
-    metavar="FILE",
-    help="TOML with the keys of the webhook, as [webhooks.NAME] would hold them; - reads standard input.",
-)
+_from = table_option("webhook")
 _url = click.option("--url", metavar="URL", help="Where events are posted: the key url.")
 _secrets = click.option(
     "--secret",
