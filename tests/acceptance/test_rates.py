@@ -170,9 +170,13 @@ async def test_a_refusal_of_the_gateway_pauses_the_app_and_one_of_a_chat_only_th
     async def calls() -> list[ApiCall]:
         return [one for one in (await simulator.app_state("lark", APP)).api_calls if one.call == "send"]
 
+    async def is_put_back() -> bool:
+        sending = (await longwire.account("bot"))["sending"]
+        return bool(await calls()) and sending["queued"] == 1
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(write("oc_a", "0"), name="refused")
-        await until(calls, what="the first one is refused")
+        await until(is_put_back, what="the first one is refused")
         for text in ("1", "2"):
             for chat in ("oc_a", "oc_b"):
                 tasks.create_task(write(chat, text), name=f"{chat} {text}")

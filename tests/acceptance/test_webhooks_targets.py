@@ -90,7 +90,9 @@ async def test_only_the_newest_of_a_chat_is_posted_where_that_is_asked_for(
     url = await targets.open("crm", InTurn([HELD, Answer(200)]))
     await running(longwire, url, latest_wins="chat.id")
 
-    await say(longwire, "first", "old", "older", "newest")
+    await say(longwire, "first")
+    await targets.until_arrived("crm", 1)
+    await say(longwire, "old", "older", "newest")
     await until_target(longwire, "crm", superseded=2)
     await targets.release("crm")
     await until_target(longwire, "crm", lag=0, superseded=2, delivered=2)

@@ -178,14 +178,14 @@ async def switches_thrown(campaign: Campaign) -> None:
 
 
 async def _throw(campaign: Campaign, fault: FaultBase, way: switches.Way) -> None:
+    begun = time.time()
     await campaign.simulator.fault(fault)
-    now = time.time()
     account = campaign.crowd.account_of.get(fault.app)
     apps = campaign.crowd.lark if fault.platform == "lark" else campaign.crowd.dingtalk
     campaign.record.note(
         f"switch {type(fault).__name__}",
         *([account] if account else apps),
-        span=Span(now, now + (fault.for_s or 0.0)),
+        span=Span(begun, time.time() + (fault.for_s or 0.0)),
         may_park=way.may_park,
         wait_s=way.wait_s,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection
 
@@ -107,7 +108,8 @@ class Recorder:
         for account in accounts:
             if account["state"] == "parked":
                 why = f"{account['reason']} {account['error_code']}: {account['message']}"
-                self._record.parkings.add(Parking(account["account"], round(account["since"], 1), why))
+                since = math.ceil(account["since"] * 10) / 10  # never before what made it so
+                self._record.parkings.add(Parking(account["account"], since, why))
         named = [*accounts, *status["supervisor"]["templates"]]
         self._named = told_at, frozenset(each["pid"] for each in named if each["pid"])
         self._statuses += 1

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 
 import pytest
 
@@ -80,11 +81,12 @@ async def test_events_wait_for_a_connection_and_keep_their_order(bot: Bot, admin
 
 async def test_events_come_at_their_rate(bot: Bot, admin: SimulatorClient) -> None:
     async with bot.connect() as socket:
+        asked_at = time.time()
         await admin.inject_lark(LarkEvent(app=APP, count=3, rate_per_s=50.0))
         for _ in range(3):
             await receive(socket)
         sent = [record.sent_at[0] for record in await admin.deliveries("lark")]
-        assert sent[2] - sent[0] >= 0.039
+        assert sent[2] - asked_at >= 0.04  # a late first one leaves the schedule as it is
 
 
 async def test_several_connections_share_the_events(bot: Bot, admin: SimulatorClient) -> None:
