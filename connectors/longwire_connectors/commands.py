@@ -11,6 +11,7 @@ from longwire_connectors.base import Connector
 from longwire_connectors.clickbook import RESPOND
 from longwire_connectors.deadline import COMMAND_ENDS_AT
 from longwire_protocol.codec import MAX_FRAME_BYTES, encode
+from longwire_protocol.deadlines import Timeouts
 from longwire_protocol.errors import CommandError, RetCode
 from longwire_protocol.frames import Command, CommandResult
 from longwire_protocol.workers import Workers
@@ -47,6 +48,7 @@ class Commands:
         tell: Callable[[CommandResult], None],
     ) -> None:
         self._workers = Workers(tasks, name="commands", most_idle=_MOST_IDLE)
+        self._timeouts = Timeouts()
         self._connector = connector
         self._tell = tell
         self._under_way: dict[int, Command] = {}
@@ -74,7 +76,7 @@ class Commands:
 
     def _exceeded(self, command: Command) -> int | None:
         """Return the bound that keeps one more of these from beginning; `None` if it may."""
-        if command.method == RESPOND:
+        if command.method == RESPOND or len(self._under_way) < _MAX_FILES:
             return None
         alike = [other.method for other in self._under_way.values() if bool(other.key) == bool(command.key)]
         if len(alike) >= _MAX_COMMANDS:
@@ -98,7 +100,7 @@ class Commands:
     async def _carry_out(self, connector: Connector, command: Command) -> None:
         COMMAND_ENDS_AT.set(asyncio.get_running_loop().time() + command.deadline_s)
         try:
-            async with asyncio.timeout(command.deadline_s):
+            with self._timeouts.within(command.deadline_s):
                 data = await connector.call(command.method, command.params, key=command.key)
         except CommandError as exc:
             self._tell(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from longwire_protocol.codec import MAX_REQUEST_BYTES, encode
+from longwire_protocol.deadlines import Deadlines
 from longwire_protocol.errors import ClientClosed, CommandError, RetCode, SupervisorUnreachable
 from longwire_protocol.messages import Reply, Request
 
@@ -44,6 +45,8 @@ class _Call(msgspec.Struct, eq=False, kw_only=True):
     """When it counts no more, by the loop's clock."""
     answer: asyncio.Future[Reply]
     seen: Seen | None
+    looks: int
+    """How often the answer to what was sent is still looked for beyond the deadline."""
     number: int = 0
     """Its id now; a new one each time it is sent."""
     is_sent: bool = False
@@ -69,6 +72,7 @@ class Calls:
         self._sent: dict[int, _Call] = {}
         self._late: dict[int, Seen] = {}
         self._ended: str | None = None
+        self._deadlines = Deadlines[_Call](self._overdue)
 
     def new_id(self) -> int:
         """Return a number greater than all before it, for a frame that is sent now; pings use them, too."""
@@ -97,15 +101,13 @@ class Calls:
         if len(self._waiting) >= _MAX_WAITING:
             raise CommandError(RetCode.SATURATED, "too many requests wait for the supervisor", retryable=True)
         ends_at = self._loop.time() + deadline_s
-        call = _Call(request=request, ends_at=ends_at, answer=self._loop.create_future(), seen=seen)
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        call = _Call(request=request, ends_at=ends_at, answer=answer, seen=seen, looks=late_looks)
         self._waiting[call] = None
         self.flush()
+        self._deadlines.set(call, deadline_s)
         try:
-            await asyncio.wait([call.answer], timeout=deadline_s)
-            for _ in range(late_looks if call.is_sent else 0):
-                if not call.answer.done():
-                    await asyncio.wait([call.answer], timeout=_LATE_LOOK_S)
-            return self._answer(call)
+            return await answer
         finally:
             self._give_up(call)
 
@@ -113,6 +115,9 @@ class Calls:
         """Send what waits; return whether nothing does any more."""
         while self._waiting:
             call = next(iter(self._waiting))
+            if call.answer.done():  # who waited has given up, in this turn of the loop
+                del self._waiting[call]
+                continue
             call.number = self.new_id()
             frame = self._encoded(call)
             if len(frame) > MAX_REQUEST_BYTES:
@@ -195,21 +200,28 @@ class Calls:
         """Return what was sent and is not answered."""
         return [call for call in self._sent.values() if not call.answer.done()]
 
-    def _answer(self, call: _Call) -> Reply:
+    def _overdue(self, call: _Call) -> None:
         if call.answer.done():
-            return call.answer.result()
+            return
         if not call.is_sent:
-            raise SupervisorUnreachable(f"no supervisor takes requests at {self._endpoint}")
-        raise CommandError(RetCode.DEADLINE_EXCEEDED, f"no outcome of {call.request.method} in time")
+            text = f"no supervisor takes requests at {self._endpoint}"
+            call.answer.set_exception(SupervisorUnreachable(text))
+        elif call.looks:
+            call.looks -= 1
+            self._deadlines.set(call, _LATE_LOOK_S)
+        else:
+            text = f"no outcome of {call.request.method} in time"
+            call.answer.set_exception(CommandError(RetCode.DEADLINE_EXCEEDED, text))
 
     def _give_up(self, call: _Call) -> None:
         """Nobody waits for it any more."""
+        self._deadlines.discard(call)
         self._waiting.pop(call, None)
         if self._sent.pop(call.number, None) is not None and call.seen is not None:
             self._late[call.number] = call.seen
             if len(self._late) > _MAX_LATE:
                 del self._late[next(iter(self._late))]
-        if not call.answer.cancel():
+        if call.answer.done() and not call.answer.cancelled():
             call.answer.exception()  # seen: whoever was cancelled in that moment does not ask
 
     def _encoded(self, call: _Call) -> bytes:

@@ -20,6 +20,7 @@ from longwire.logger import get_logger
 from longwire_protocol.address import ipc_path
 from longwire_protocol.channel import Carrier, Channel, Sent, new_socket
 from longwire_protocol.codec import MAX_REQUEST_BYTES, Decoder, encode, request_id
+from longwire_protocol.deadlines import Timeouts
 from longwire_protocol.errors import CommandError, FrameError, FrameTooLarge, RetCode
 from longwire_protocol.messages import (
     Ack,
@@ -229,6 +230,7 @@ class Control:
     ) -> None:
         self._handler = handler
         self._workers = Workers(tasks, name="requests", most_idle=_MOST_IDLE)
+        self._timeouts = Timeouts()
         self._supervisor_id = supervisor_id
         self._decode = Decoder[ToSupervisor](ToSupervisor, max_bytes=MAX_REQUEST_BYTES)
         self._ports = [self._open(context, endpoint) for endpoint in endpoints]
@@ -346,7 +348,7 @@ class Control:
     async def _answer(self, client: ClientPeer, request: Request) -> None:
         deadline_ms = min(max(1, request.deadline_ms or _DEFAULT_DEADLINE_MS), _MAX_DEADLINE_MS)
         try:
-            async with asyncio.timeout(deadline_ms / 1000 + _GRACE_S):
+            with self._timeouts.within(deadline_ms / 1000 + _GRACE_S):
                 data = await self._handler.request(client, request, deadline_s=deadline_ms / 1000)
         except CommandError as exc:
             client.send(_failed(request, exc))

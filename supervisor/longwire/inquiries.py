@@ -12,8 +12,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
+from longwire_protocol.deadlines import Deadlines
 from longwire_protocol.errors import RetCode
 from longwire_protocol.frames import Command, CommandResult
 
@@ -23,11 +22,6 @@ _ANSWER_S = 1.0
 """Beyond a command's deadline: the child's own answer to it is the better one."""
 
 Done = Callable[[CommandResult], None]
-
-
-class _Inquiry(msgspec.Struct, frozen=True, eq=False):
-    done: Done
-    timer: asyncio.TimerHandle
 
 
 class Inquiries:
@@ -43,7 +37,8 @@ class Inquiries:
         self._drain = drain
         self._loop = asyncio.get_running_loop()
         self._ids = itertools.count(1)
-        self._open: dict[int, _Inquiry] = {}
+        self._open: dict[int, Done] = {}
+        self._deadlines = Deadlines[int](self._overdue)
 
     def begin(
         self, method: str, params: dict[str, Any], done: Done, *, deadline_s: float, key: str | None
@@ -52,30 +47,30 @@ class Inquiries:
         number = next(self._ids)
         deadline_s = max(deadline_s, _LEAST_DEADLINE_S)
         if self._tell(Command(id=number, method=method, params=params, deadline_s=deadline_s, key=key)):
-            timer = self._loop.call_later(deadline_s + _ANSWER_S, self._overdue, number)
-            self._open[number] = _Inquiry(done, timer)
+            self._deadlines.set(number, deadline_s + _ANSWER_S)
+            self._open[number] = done
         else:
             self._loop.call_soon(done, _not_read(number))
 
     def answered(self, result: CommandResult) -> None:
         """Take an answer; one that comes too late is nobody's."""
-        inquiry = self._open.pop(result.id, None)
-        if inquiry is not None:
-            inquiry.timer.cancel()
-            self._loop.call_soon(inquiry.done, result)
+        done = self._open.pop(result.id, None)
+        if done is not None:
+            self._deadlines.discard(result.id)
+            self._loop.call_soon(done, result)
 
     def lost(self) -> None:
         """The child is gone, and nobody knows what became of what it was told; answered soon."""
-        for number, inquiry in self._open.items():
-            inquiry.timer.cancel()
-            self._loop.call_soon(inquiry.done, _lost(number))
+        for number, done in self._open.items():
+            self._deadlines.discard(number)
+            self._loop.call_soon(done, _lost(number))
         self._open.clear()
 
     def _overdue(self, number: int) -> None:
         self._drain()  # one of us that was stopped meanwhile has not read it yet
-        inquiry = self._open.pop(number, None)
-        if inquiry is not None:
-            self._loop.call_soon(inquiry.done, _late(number))
+        done = self._open.pop(number, None)
+        if done is not None:
+            self._loop.call_soon(done, _late(number))
 
 
 async def answer_of(begin: Callable[[Done], None]) -> CommandResult:

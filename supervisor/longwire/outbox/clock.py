@@ -20,8 +20,9 @@ class Clock:
         return _ticks() + self._epoch
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where the system has it, one that goes on, as the platform's, in a suspended machine; it never steps."""
+
+
 def _ticks() -> float:
-    """Return seconds of a clock that never steps, and goes on, as the platform's, in a suspended machine."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(_CLOCK)

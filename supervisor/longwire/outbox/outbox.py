@@ -29,7 +29,7 @@ from longwire.outbox.command import (
     owner_of,
 )
 from longwire.outbox.course import Trigger, judge, may_go_meanwhile, may_repeat, step
-from longwire.outbox.entry import Entry, Register
+from longwire.outbox.entry import Entry, Register, Waits, wake
 from longwire.outbox.lane import RECENT_S, Lane, Performer
 from longwire.outbox.ledger import Ledger, weigh
 from longwire.outbox.untried import BROKEN, NOBODY, SUPERVISOR_LOST, TOO_LATE, saturated
@@ -88,6 +88,7 @@ class Outbox:
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
         self._number = 0
         self._open = Register()
+        self._waits = Waits(wake)
         self._lanes: dict[AppName, Lane] = {}
         self._under_way = 0
         self._ended: Counter[State] = Counter()
@@ -177,7 +178,7 @@ class Outbox:
             TimeoutError: it is not on disk soon after its deadline.
         """
         longest_s = max(0.0, entry.command.deadline_at - self.now()) + _GRACE_S
-        await entry.wait(timeout_s=longest_s if wait_s is None else min(wait_s, longest_s))
+        await entry.wait(self._waits, timeout_s=longest_s if wait_s is None else min(wait_s, longest_s))
         if not entry.accepted.done():
             async with asyncio.timeout(longest_s if self._is_stopped else 0.0):
                 await asyncio.shield(entry.accepted)

@@ -22,10 +22,10 @@ from collections.abc import Collection, Hashable
 from math import inf
 from typing import Final
 
-from longwire.sending.agenda import Agenda
 from longwire.sending.chats import Chat, Item, Pace
 from longwire.sending.rates import Bucket
 from longwire.sending.turns import Turns
+from longwire_protocol.agenda import Agenda
 from longwire_protocol.declaration import Rates
 from longwire_protocol.errors import LongwireError
 
