@@ -34,6 +34,9 @@ _LATE_LOOK_S = 1.0
 comes up to 3 s after it, and says more than none. Looks, not seconds, because a process that was stopped
 itself comes back to an answer that it has not read yet, or has to ask for again."""
 
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What msgspec raises for params that cannot be sent; the caller gets it as it is."""
+
 Seen = Callable[[Reply], None]
 
 
@@ -95,6 +98,7 @@ class Calls:
             CommandError: there was no outcome in time, or too many requests wait.
             SupervisorUnreachable: nobody took the request, or nobody can answer it any more.
             ClientClosed: the client was left.
+            TypeError, ValueError, OverflowError, RecursionError: the params cannot be sent.
         """
         if self._ended is not None:
             raise ClientClosed(self._ended)
@@ -110,6 +114,7 @@ class Calls:
             return await answer
         finally:
             self._give_up(call)
+            del answer, call  # an error holds this frame, and would be held by it
 
     def flush(self) -> bool:
         """Send what waits; return whether nothing does any more."""
@@ -119,10 +124,11 @@ class Calls:
                 del self._waiting[call]
                 continue
             call.number = self.new_id()
-            frame = self._encoded(call)
-            if len(frame) > MAX_REQUEST_BYTES:
+            try:
+                frame = self._encoded(call)
+            except (CommandError, *_UNENCODABLE) as exc:  # the others' requests go on
                 del self._waiting[call]
-                call.answer.set_exception(_too_large(len(frame)))
+                call.answer.set_exception(exc)
                 continue
             if not self._send(frame):
                 return False
@@ -226,9 +232,8 @@ class Calls:
 
     def _encoded(self, call: _Call) -> bytes:
         left_ms = max(1, round((call.ends_at - self._loop.time()) * 1000))
-        return encode(msgspec.structs.replace(call.request, id=call.number, deadline_ms=left_ms))
-
-
-def _too_large(size_bytes: int) -> CommandError:
-    text = f"the request has {size_bytes} bytes, {MAX_REQUEST_BYTES} at most are taken; files go in chunks"
-    return CommandError(RetCode.BAD_PARAM, text)
+        frame = encode(msgspec.structs.replace(call.request, id=call.number, deadline_ms=left_ms))
+        if len(frame) > MAX_REQUEST_BYTES:
+            text = f"the request has {len(frame)} bytes, {MAX_REQUEST_BYTES} at most are taken"
+            raise CommandError(RetCode.BAD_PARAM, f"{text}; files go in chunks")
+        return frame

@@ -150,6 +150,7 @@ class Client:
             SupervisorUnreachable: nobody took it, or nobody is there any more who could answer.
             ClientClosed: the client was left meanwhile, or before.
             ClientForked: the client was made before a fork.
+            TypeError, ValueError, OverflowError, RecursionError: the params cannot be sent.
         """
         if self._unusable is not None:
             raise self._unusable()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from contextvars import Context
 from math import inf
 from types import TracebackType
 from typing import Generic, TypeVar
+from weakref import WeakMethod
 
 from longwire_protocol.agenda import Agenda
 
@@ -18,10 +20,10 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 class Deadlines(Generic[_Key]):
-    """Tells of what was not called off in time. Made on the loop that runs it.
+    """Tells of what was not called off in time. Made on the loop that runs it; may be dropped at any time.
 
     Args:
-        late: called with each of those, in a turn of the loop of their own; must not raise.
+        late: called with each of those, by the loop itself and in a context of its own.
     """
 
     def __init__(self, late: Callable[[_Key], None]) -> None:
@@ -30,6 +32,7 @@ class Deadlines(Generic[_Key]):
         self._agenda = Agenda[_Key]()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf
+        self._context = Context()  # not of whoever set the first one, which it would hold
 
     def set(self, key: _Key, delay_s: float) -> None:
         """Have it told in so many seconds, and not at any time set for it before."""
@@ -46,13 +49,22 @@ class Deadlines(Generic[_Key]):
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = at
-        self._timer = None if at == inf else self._loop.call_at(at, self._rang)
+        self._timer = None
+        if at < inf:
+            self._timer = self._loop.call_at(at, _call, WeakMethod(self._rang), context=self._context)
 
     def _rang(self) -> None:
-        due = [*self._agenda.pop_due(self._loop.time())]
-        self._ring(self._agenda.first_at())
-        for key in due:
-            self._late(key)
+        try:
+            for key in self._agenda.pop_due(self._loop.time()):
+                self._late(key)
+        finally:  # what one of them raises is not the others' trouble
+            self._ring(self._agenda.first_at())
+
+
+def _call(method: WeakMethod[Callable[[], None]]) -> None:
+    """Call it if its object is still there: a timer is no reason to keep that, and all it knows of."""
+    if (there := method()) is not None:
+        there()
 
 
 class Timeouts:

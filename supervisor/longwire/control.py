@@ -54,7 +54,7 @@ _MAX_OPEN = 256
 others, nor from removing it."""
 
 _MAX_OPEN_IN_ALL = 2_048
-"""The same for all accounts; each costs a task and a timer."""
+"""The same for all accounts; each costs a task."""
 
 _MOST_IDLE = 128
 """Tasks kept for requests to come: a burst from a host with a hundred accounts makes none."""

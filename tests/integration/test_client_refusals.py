@@ -44,6 +44,19 @@ async def test_what_is_larger_than_a_frame_may_be_is_refused_before_it_is_sent(w
         assert not [one for one in world.supervisor.of(Request) if one.method == "media.upload"]
 
 
+@pytest.mark.parametrize(("value", "error"), [(object(), TypeError), (1 << 70, OverflowError)])
+async def test_what_cannot_be_sent_is_its_callers_trouble_alone(
+    world: World, value: object, error: type[Exception]
+) -> None:
+    async with Client(world.endpoint) as client:
+        with pytest.raises(error):
+            await client.call("message.create", {"x": value}, deadline_s=DEADLINE_S)
+        going_on = begin(client.call("status", deadline_s=DEADLINE_S))
+        asked = await world.supervisor.expect(Request, lambda request: request.method == "status")
+        world.supervisor.send(Reply(id=asked.id, status="ok", data={}))
+        assert await going_on == {}
+
+
 async def test_a_deadline_that_is_none_is_refused(world: World) -> None:
     async with Client(world.endpoint) as client:
         with pytest.raises(CommandError, match="deadline_s must be more than 0"):

@@ -35,7 +35,7 @@ def test_what_is_put_off_for_ever_is_no_longer_in_the_agenda() -> None:
     assert (agenda.first_at(), len(agenda)) == (inf, 0)
 
 
-def test_an_agenda_does_not_keep_what_was_called_off() -> None:
+def test_an_agenda_does_not_grow_by_what_was_called_off() -> None:
     agenda: Agenda[int] = Agenda()
     for key in range(10_000):
         agenda.set(key, 1e9)

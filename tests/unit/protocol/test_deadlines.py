@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from contextvars import ContextVar
+from unittest.mock import Mock
 
 import pytest
 
 from longwire_protocol.deadlines import Deadlines, Timeouts
 
 LONG_S = 3600.0
+
+
+class Owner:
+    """Has some."""
+
+    def __init__(self) -> None:
+        self.deadlines = Deadlines[int](self.late)
+
+    def late(self, _: int) -> None:
+        """Do nothing."""
 
 
 async def test_they_are_told_in_the_order_of_their_times_but_for_those_called_off() -> None:
@@ -35,17 +49,56 @@ async def test_one_that_is_told_may_be_set_again() -> None:
         assert [await told.get() for _ in range(3)] == [1, 2, 3]
 
 
-async def test_a_thousand_that_are_called_off_leave_one_timer() -> None:
+async def test_what_one_of_them_raises_is_not_the_others_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, failed = asyncio.Queue[int](), list[dict[str, object]]()
     loop = asyncio.get_running_loop()
-    made: list[float] = []
-    call_at = loop.call_at
+    monkeypatch.setattr(loop, "call_exception_handler", failed.append)
+
+    def late(key: int) -> None:
+        told.put_nowait(key)
+        if key == 1:
+            raise KeyError
+
+    deadlines = Deadlines[int](late)
+    for key in range(4):
+        deadlines.set(key, 0.0)
+    async with asyncio.timeout(30):
+        assert [await told.get() for _ in range(4)] == [0, 1, 2, 3]
+    assert [type(context["exception"]) for context in failed] == [KeyError]
+
+
+async def test_the_timer_keeps_neither_their_owner_nor_who_set_one() -> None:
+    mine: ContextVar[Owner] = ContextVar("mine")
+    owner = Owner()
+    mine.set(owner)
+    owner.deadlines.set(1, LONG_S)
+    gone = weakref.ref(owner)
+    mine.set(Owner())
+    del owner
+    gc.collect()
+    assert gone() is None
+
+
+async def test_those_of_an_owner_that_is_gone_are_told_to_nobody() -> None:
+    told, rung = list[int](), asyncio.Event()
+    deadlines = Deadlines[int](told.append)
+    deadlines.set(1, 0.0)
+    del deadlines
+    gc.collect()
+    asyncio.get_running_loop().call_later(0.0, rung.set)
+    await rung.wait()
+    assert told == []
+
+
+async def test_a_thousand_that_are_called_off_leave_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    call_at = Mock(wraps=loop.call_at)
+    monkeypatch.setattr(loop, "call_at", call_at)
     deadlines = Deadlines[int](lambda _: None)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "call_at", lambda at, call: made.append(at) or call_at(at, call))
-        for key in range(1000):
-            deadlines.set(key, LONG_S)
-            deadlines.discard(key)
-    assert len(made) == 1
+    for key in range(1000):
+        deadlines.set(key, LONG_S)
+        deadlines.discard(key)
+    assert call_at.call_count == 1
 
 
 @pytest.mark.parametrize("delay_s", [-1.0, 0.0, 0.01])
