@@ -95,18 +95,18 @@ def chat_of(call: ApiCall) -> object:
 
 
 @pytest.mark.parametrize(
-    "seconds",
+    ("seconds", "unfair"),
     [
-        pytest.param(6.0, id="short"),
+        pytest.param(6.0, 0.5, id="short"),
         pytest.param(
-            130.0, id="with the limit of a minute", marks=[pytest.mark.soak, pytest.mark.timeout(600)]
+            130.0, 0.25, id="with the limit of a minute", marks=[pytest.mark.soak, pytest.mark.timeout(600)]
         ),
     ],
 )
 async def test_limits_hold_and_each_of_20_clients_has_its_share(
-    simulator: Simulator, longwire: Longwire, seconds: float
+    simulator: Simulator, longwire: Longwire, seconds: float, unfair: float
 ) -> None:
-    """Over two accounts of one app: for the platform both are one."""
+    """Over two accounts of one app, which are one for the platform; a share may be `unfair` of itself off."""
     account = lark(simulator.url, APP, allow_shared_app=True)
     longwire.configure({"one": account, "two": account})
     await longwire.start(log_level="info")
@@ -133,7 +133,8 @@ async def test_limits_hold_and_each_of_20_clients_has_its_share(
     assert in_chat <= CHAT_LIMIT[0], measured
     assert len(messages) >= 0.5 * min(50 * seconds, 1000 * seconds / 60), measured
     assert len(shares) == CLIENTS, measured
-    assert max(shares.values()) - min(shares.values()) <= 0.5 * shares.total() / CLIENTS, measured
+    share = shares.total() / CLIENTS
+    assert all(abs(count - share) <= unfair * share for count in shares.values()), measured
     assert sum(crowd.refused.values()), "there is more than there is room for"
 
 
