@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import click
+import psutil
 
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent / "tests"))  # the harness starts the installed command
@@ -19,7 +20,7 @@ from bench.catalogue import BY_NAME, MEASURES  # noqa: E402
 from bench.plot import draw  # noqa: E402
 from bench.rows import Row  # noqa: E402
 from bench.stage import Bench  # noqa: E402
-from bench.table import as_json, describe_machine, load, show  # noqa: E402
+from bench.table import as_json, describe_machine, load, show, stolen_percent  # noqa: E402
 
 
 @click.command()
@@ -44,6 +45,7 @@ def main(
     folder = Path(tempfile.mkdtemp(prefix="lwbench-"))
     machine = describe_machine(folder)
     bench = Bench(folder=folder, is_quick=quick, is_kept=keep)
+    begun = psutil.cpu_times()
     try:
         rows, failed = asyncio.run(_measure(bench, only or _common()))
     finally:
@@ -51,7 +53,7 @@ def main(
             click.echo(f"kept {folder}", err=True)
         else:
             shutil.rmtree(folder)
-    machine["load_at_end"] = load()
+    machine |= {"load_at_end": load(), "stolen_percent": stolen_percent(begun)}
     show(rows, machine)
     if json_path is not None:
         json_path.write_bytes(as_json(rows, machine))

@@ -16,7 +16,7 @@ _PICTURES = {
 }
 """Each with what draws it, and what is said under it."""
 
-_TOLD = ("cores", "python", "fsync_ms", "load", "load_at_end")
+_TOLD = ("cores", "python", "fsync_ms", "load", "load_at_end", "stolen_percent")
 """Of the machine, under each picture."""
 
 

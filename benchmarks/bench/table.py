@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -88,6 +89,20 @@ def describe_machine(folder: Path) -> dict[str, Any]:
 def load() -> float:
     """Return how many processes wanted a core in the last minute: ours, and those of others."""
     return round(os.getloadavg()[0], 1)
+
+
+def stolen_percent(since: Any) -> float:
+    """Return the share of the cores' time that the host gave to others since these `psutil.cpu_times()`.
+
+    From some percent on, latencies and ratios tell of the host.
+    """
+    until = psutil.cpu_times()
+    passed_s = sum(until) - sum(since)
+    return round(100 * (_stolen_s(until) - _stolen_s(since)) / passed_s, 1) if passed_s else 0.0
+
+
+def _stolen_s(times: Any) -> float:
+    return float(getattr(times, "steal", 0.0))
 
 
 def _versions() -> dict[str, str]:
